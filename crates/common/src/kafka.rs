@@ -1,0 +1,29 @@
+//! How to reach Kafka: the flags every client of it shares, and the client configuration they make.
+
+use rdkafka::ClientConfig;
+
+/// Where the brokers are and which topic carries the events.
+#[derive(Clone, Debug, clap::Args)]
+pub struct KafkaArgs {
+    /// Kafka bootstrap servers, comma-separated.
+    #[arg(long, env = "KAFKA_BROKERS", default_value = "localhost:9094")]
+    pub kafka_brokers: String,
+    /// The topic that carries the events.
+    #[arg(long, env = "KAFKA_TOPIC", default_value = "updates")]
+    pub kafka_topic: String,
+}
+
+impl KafkaArgs {
+    /// The configuration common to producers, consumers and admin clients.
+    #[must_use]
+    pub fn client_config(&self, client_id: &str) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config
+            .set("bootstrap.servers", &self.kafka_brokers)
+            .set("client.id", client_id)
+            // `localhost` may name ::1 first, where a broker on 127.0.0.1 does not listen.
+            .set("broker.address.family", "v4")
+            .set("reconnect.backoff.max.ms", "2000");
+        config
+    }
+}

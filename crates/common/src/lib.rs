@@ -1,0 +1,12 @@
+//! What two or more of the services need, and nothing else: the event and its headers, the
+//! tables they share, Kafka and Postgres connections, and how a service starts, reports and stops.
+//!
+//! It imports no service.
+
+pub mod event;
+pub mod human;
+pub mod kafka;
+pub mod lifecycle;
+pub mod probes;
+pub mod store;
+pub mod telemetry;

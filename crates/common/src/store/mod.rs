@@ -1,0 +1,61 @@
+//! Postgres: the connection, the migrations, and the tables that more than one service uses.
+//!
+//! One table, one file, all its SQL. Tables of one service alone live with that service.
+
+pub mod dead_letters;
+pub mod pending_deliveries;
+pub mod subscriptions;
+
+use std::time::Duration;
+
+use anyhow::Context;
+use secrecy::{ExposeSecret, SecretString};
+use sqlx::PgPool;
+use sqlx::migrate::Migrator;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+
+/// The schema, as `migrations/` builds it.
+pub static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations");
+
+/// How long a query waits for a connection before the database counts as away.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Where Postgres is.
+#[derive(Clone, Debug, clap::Args)]
+pub struct StoreArgs {
+    /// Postgres, as a URL.
+    #[arg(
+        long,
+        env = "DATABASE_URL",
+        hide_env_values = true,
+        default_value = "postgres://webhooks:webhooks@localhost:5434/webhooks"
+    )]
+    pub database_url: SecretString,
+}
+
+/// Connects, and brings the schema up to date under a lock, so that replicas may start at once.
+///
+/// # Errors
+/// That the URL is none, that the database does not answer, or that a migration failed.
+pub async fn connect(
+    args: &StoreArgs,
+    application: &str,
+    connections: u32,
+) -> anyhow::Result<PgPool> {
+    let options: PgConnectOptions = args
+        .database_url
+        .expose_secret()
+        .parse()
+        .context("reading DATABASE_URL")?;
+    let pool = PgPoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .connect_with(options.application_name(application))
+        .await
+        .context("connecting to Postgres")?;
+    MIGRATIONS
+        .run(&pool)
+        .await
+        .context("migrating the database")?;
+    Ok(pool)
+}

@@ -1,0 +1,1 @@
+//! The table `pending_deliveries`: deliveries that wait for their time.
