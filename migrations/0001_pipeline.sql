@@ -73,7 +73,8 @@ CREATE TABLE pending_deliveries (
     -- Who holds it until due_at; NULL when nobody does.
     lease           uuid,
     created_at      timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (subscription_id, topic, partition, event_offset)
+    -- With the event's id: a topic that is made anew counts its offsets from 0 again.
+    PRIMARY KEY (subscription_id, topic, partition, event_offset, event_id)
 ) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_cost_delay = 0);
 -- "Which subscriptions have something due in my partitions", one probe a subscription.
 CREATE INDEX pending_deliveries_due ON pending_deliveries (topic, partition, subscription_id, due_at);
@@ -86,7 +87,7 @@ CREATE TABLE dead_letters (
     topic           text NOT NULL,
     partition       integer NOT NULL,
     event_offset    bigint NOT NULL,
-    event_id        text,
+    event_id        text NOT NULL,
     payload         bytea NOT NULL,
     content_type    text,
     traceparent     text,
@@ -97,6 +98,9 @@ CREATE TABLE dead_letters (
     created_at      timestamptz NOT NULL DEFAULT now()
 );
 CREATE INDEX dead_letters_subscription ON dead_letters (subscription_id, id);
+-- A record that is no event is kept once, however often it is read.
+CREATE UNIQUE INDEX dead_letters_malformed ON dead_letters (topic, partition, event_offset, event_id)
+    WHERE subscription_id IS NULL;
 CREATE INDEX dead_letters_reason ON dead_letters (reason, id);
 
 -- One row a POST. Retention drops whole days.

@@ -53,7 +53,7 @@ mod tests {
 
     #[test]
     fn what_is_no_duration_is_named() {
-        assert_eq!(duration(" 2m "), Ok(Duration::from_secs(120)));
+        assert_eq!(duration(" 2m "), Ok(Duration::from_mins(2)));
         assert!(
             duration("soon")
                 .unwrap_err()

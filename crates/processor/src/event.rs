@@ -1,0 +1,213 @@
+//! A record of the topic, read as an event.
+//!
+//! Any JSON object with `city`, `reading`, `unit` and `timestamp` is one; other producers than
+//! `system` may write to the topic. Its bytes are relayed as they are. Pure.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use common::event::{MAX_EVENT_BYTES, TEMPERATURE_UPDATED};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use uuid::Uuid;
+
+use crate::budget::Hold;
+
+/// The longest id that is taken over from a producer, in bytes.
+const MAX_ID_BYTES: usize = 256;
+
+/// A record as the consumer hands it on.
+#[derive(Debug)]
+pub struct Record {
+    pub partition: i32,
+    /// The epoch under which the partition was owned when it was polled.
+    pub epoch: i64,
+    pub offset: i64,
+    /// The record's time, in milliseconds since the Unix epoch; 0 if it has none.
+    pub timestamp_ms: i64,
+    /// `None` for a record without a value.
+    pub value: Option<Bytes>,
+    pub content_type: Option<String>,
+    pub traceparent: Option<String>,
+    pub hold: Hold,
+}
+
+/// What a delivery needs of an event to be sent.
+#[derive(Debug)]
+pub struct Event {
+    /// The `webhook-id`.
+    pub id: String,
+    pub payload: Bytes,
+    pub content_type: Option<String>,
+    pub traceparent: Option<String>,
+    /// The bytes it holds, given back with the last delivery.
+    pub hold: Hold,
+}
+
+/// What matching looks at.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Subject {
+    pub event_type: String,
+    pub city: String,
+}
+
+#[derive(Deserialize)]
+struct Wire<'a> {
+    #[serde(borrow, default)]
+    id: Option<&'a RawValue>,
+    #[serde(borrow, rename = "type", default)]
+    event_type: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    city: Cow<'a, str>,
+    #[serde(rename = "reading")]
+    _reading: f64,
+    #[serde(borrow, rename = "unit")]
+    _unit: Cow<'a, str>,
+    #[serde(rename = "timestamp")]
+    _timestamp: DateTime<Utc>,
+}
+
+/// Reads the record's value: its id and what it is about, or why it is no event.
+///
+/// An id that is missing, or that could not stand in a header, is derived from the record's place.
+///
+/// # Errors
+/// Why the value is no event.
+pub fn read(record: &Record, topic: &str) -> Result<(String, Subject), String> {
+    let value = record.value.as_deref().ok_or("the record has no value")?;
+    if value.len() > MAX_EVENT_BYTES {
+        return Err(format!(
+            "{} bytes, more than the {MAX_EVENT_BYTES} allowed",
+            value.len()
+        ));
+    }
+    let wire: Wire<'_> = serde_json::from_slice(value).map_err(|error| error.to_string())?;
+    let id = wire
+        .id
+        .and_then(header_id)
+        .unwrap_or_else(|| derived_id(record, topic));
+    let event_type = wire
+        .event_type
+        .unwrap_or(TEMPERATURE_UPDATED.into())
+        .into_owned();
+    Ok((
+        id,
+        Subject {
+            event_type,
+            city: wire.city.into_owned(),
+        },
+    ))
+}
+
+/// The same for every reading of a record: from its topic, partition, offset and time (a topic
+/// that is made anew counts its offsets from 0 again).
+pub fn derived_id(record: &Record, topic: &str) -> String {
+    let place = format!(
+        "{topic}/{}/{}/{}",
+        record.partition, record.offset, record.timestamp_ms
+    );
+    Uuid::new_v5(&Uuid::NAMESPACE_URL, place.as_bytes()).to_string()
+}
+
+/// Visible ASCII without a full stop, which separates the parts of a signed message
+/// (Standard Webhooks, "Signature scheme").
+fn header_id(raw: &RawValue) -> Option<String> {
+    let id: String = serde_json::from_str(raw.get()).ok()?;
+    let fits = !id.is_empty() && id.len() <= MAX_ID_BYTES;
+    (fits
+        && id
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() && byte != b'.'))
+    .then_some(id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::budget::Budget;
+
+    const GOOD: &str =
+        r#""timestamp":"2026-11-23T21:00:00Z","city":"Tokyo","reading":23,"unit":"C""#;
+
+    fn record(value: Option<&str>) -> Record {
+        Record {
+            partition: 3,
+            epoch: 1,
+            offset: 7,
+            timestamp_ms: 1,
+            value: value.map(|text| Bytes::copy_from_slice(text.as_bytes())),
+            content_type: None,
+            traceparent: None,
+            hold: Budget::new(1).hold(0),
+        }
+    }
+
+    fn read_text(value: &str) -> Result<(String, Subject), String> {
+        read(&record(Some(value)), "updates")
+    }
+
+    #[test]
+    fn an_event_keeps_its_id_type_and_city() {
+        let (id, subject) = read_text(&format!(r#"{{"id":"abc-1","type":"a.b",{GOOD}}}"#)).unwrap();
+        assert_eq!(id, "abc-1");
+        assert_eq!(
+            subject,
+            Subject {
+                event_type: "a.b".into(),
+                city: "Tokyo".into()
+            }
+        );
+    }
+
+    #[test]
+    fn a_missing_or_unusable_id_is_derived_and_stable() {
+        let derived = read_text(&format!("{{{GOOD}}}")).unwrap().0;
+        for id in [
+            "\"\"",
+            "\"a b\"",
+            "\"a.b\"",
+            "\"é\"",
+            "\"a\\nb\"",
+            "5",
+            "null",
+            "{}",
+        ] {
+            let read = read_text(&format!(r#"{{"id":{id},{GOOD}}}"#)).unwrap();
+            assert_eq!(read.0, derived, "{id}");
+            assert_eq!(read.1.event_type, TEMPERATURE_UPDATED);
+        }
+        let mut anew = record(Some("{}"));
+        anew.timestamp_ms = 2;
+        assert_ne!(derived_id(&anew, "updates"), derived);
+    }
+
+    #[test]
+    fn what_is_no_event_is_told_why() {
+        assert_eq!(
+            read(&record(None), "t").unwrap_err(),
+            "the record has no value"
+        );
+        let large = format!(r#"{{{GOOD},"x":"{}"}}"#, "x".repeat(MAX_EVENT_BYTES));
+        for (value, why) in [
+            ("", "EOF"),
+            ("[1]", "missing field `city`"),
+            ("{\"city\":\"Tokyo\"}", "missing field"),
+            (
+                &*format!("{{{}}}", GOOD.replace("23,", "\"warm\",")),
+                "invalid type: string",
+            ),
+            (
+                &*format!("{{{}}}", GOOD.replace("2026", "then")),
+                "input contains invalid",
+            ),
+            (&*large, "more than the 65536 allowed"),
+        ] {
+            let error = read_text(value).unwrap_err();
+            assert!(
+                error.contains(why) || value == "[1]",
+                "{value:.60}: {error}"
+            );
+        }
+    }
+}

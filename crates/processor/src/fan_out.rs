@@ -1,0 +1,182 @@
+//! Which subscriptions want an event: an index by type and city, so that an event costs what it
+//! matches, not what exists. Pure; the engine owns the one index.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use crate::event::Subject;
+use crate::subscription::Subscription;
+
+/// Where a subscription is filed: under a type or every type, a city or every city.
+type Key = (Option<String>, Option<String>);
+
+/// All active subscriptions.
+#[derive(Debug, Default)]
+pub struct Index {
+    by_id: HashMap<Uuid, Arc<Subscription>>,
+    by_key: HashMap<Key, Vec<Uuid>>,
+}
+
+impl Index {
+    /// The subscription of that id, if it exists.
+    pub fn get(&self, id: Uuid) -> Option<&Arc<Subscription>> {
+        self.by_id.get(&id)
+    }
+
+    /// The ids of all.
+    pub fn ids(&self) -> impl Iterator<Item = Uuid> {
+        self.by_id.keys().copied()
+    }
+
+    /// Adds a subscription, or puts it in the place of the one with its id.
+    pub fn upsert(&mut self, subscription: Arc<Subscription>) {
+        self.remove(subscription.id);
+        if subscription.active {
+            for key in keys_of(&subscription) {
+                self.by_key.entry(key).or_default().push(subscription.id);
+            }
+        }
+        self.by_id.insert(subscription.id, subscription);
+    }
+
+    /// Forgets a subscription.
+    pub fn remove(&mut self, id: Uuid) {
+        let Some(subscription) = self.by_id.remove(&id) else {
+            return;
+        };
+        for key in keys_of(&subscription) {
+            if let Some(ids) = self.by_key.get_mut(&key) {
+                ids.retain(|other| *other != id);
+                if ids.is_empty() {
+                    self.by_key.remove(&key);
+                }
+            }
+        }
+    }
+
+    /// The active subscriptions that want an event, each once.
+    pub fn matches(&self, subject: &Subject) -> Vec<Uuid> {
+        let mut found = Vec::new();
+        let mut lists = 0;
+        for event_type in patterns(&subject.event_type) {
+            for city in [None, Some(&subject.city)] {
+                if let Some(ids) = self.by_key.get(&(event_type.clone(), city.cloned())) {
+                    found.extend_from_slice(ids);
+                    lists += 1;
+                }
+            }
+        }
+        if lists > 1 {
+            found.sort_unstable();
+            found.dedup();
+        }
+        found
+    }
+}
+
+/// What a type is filed under: nothing, itself, and `a.*` for each of its prefixes.
+fn patterns(event_type: &str) -> Vec<Option<String>> {
+    let prefixes = event_type
+        .match_indices('.')
+        .map(|(dot, _)| format!("{}.*", &event_type[..dot]));
+    [None, Some(event_type.to_owned())]
+        .into_iter()
+        .chain(prefixes.map(Some))
+        .collect()
+}
+
+fn keys_of(subscription: &Subscription) -> Vec<Key> {
+    let either = |named: &Option<Vec<String>>| -> Vec<Option<String>> {
+        named
+            .as_ref()
+            .map_or(vec![None], |all| all.iter().cloned().map(Some).collect())
+    };
+    let cities = either(&subscription.cities);
+    let types = either(&subscription.event_types).into_iter();
+    types
+        .flat_map(|kind| cities.iter().map(move |city| (kind.clone(), city.clone())))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::subscription::tests::subscription;
+
+    fn matching(index: &Index, event_type: &str, city: &str) -> Vec<Uuid> {
+        index.matches(&Subject {
+            event_type: event_type.into(),
+            city: city.into(),
+        })
+    }
+
+    fn wanting(types: Option<&[&str]>, cities: Option<&[&str]>) -> Arc<Subscription> {
+        let owned = |all: &[&str]| all.iter().map(ToString::to_string).collect();
+        let mut wanting = subscription("http://localhost:9099");
+        wanting.event_types = types.map(owned);
+        wanting.cities = cities.map(owned);
+        Arc::new(wanting)
+    }
+
+    #[test]
+    fn types_and_cities_narrow_what_matches() {
+        let all = wanting(None, None);
+        let tokyo = wanting(None, Some(&["Tokyo", "Oslo"]));
+        let temperature = wanting(Some(&["temperature.*"]), None);
+        let updated_tokyo = wanting(Some(&["temperature.updated"]), Some(&["Tokyo"]));
+        let mut index = Index::default();
+        for one in [&all, &tokyo, &temperature, &updated_tokyo] {
+            index.upsert(one.clone());
+        }
+        for (event_type, city, expected) in [
+            (
+                "temperature.updated",
+                "Tokyo",
+                vec![&all, &tokyo, &temperature, &updated_tokyo],
+            ),
+            ("temperature.updated", "Rome", vec![&all, &temperature]),
+            ("temperature", "Oslo", vec![&all, &tokyo]),
+            (
+                "temperature.removed",
+                "Tokyo",
+                vec![&all, &tokyo, &temperature],
+            ),
+            ("wind.updated", "Rome", vec![&all]),
+        ] {
+            let mut ids: Vec<_> = expected.iter().map(|one| one.id).collect();
+            let mut found = matching(&index, event_type, city);
+            ids.sort_unstable();
+            found.sort_unstable();
+            assert_eq!(found, ids, "{event_type} {city}");
+        }
+    }
+
+    #[test]
+    fn a_subscription_filed_twice_gets_an_event_once() {
+        let both = wanting(Some(&["temperature.*", "temperature.updated"]), None);
+        let mut index = Index::default();
+        index.upsert(both.clone());
+        assert_eq!(matching(&index, "temperature.updated", "Tokyo"), [both.id]);
+    }
+
+    #[test]
+    fn what_is_disabled_or_removed_matches_nothing() {
+        let one = wanting(None, None);
+        let mut index = Index::default();
+        index.upsert(one.clone());
+        let mut disabled = wanting(None, None);
+        let changed = Arc::get_mut(&mut disabled).unwrap();
+        (changed.id, changed.active) = (one.id, false);
+        index.upsert(disabled);
+        assert_eq!(
+            matching(&index, "temperature.updated", "Tokyo"),
+            Vec::<Uuid>::new()
+        );
+        assert!(index.get(one.id).is_some());
+        index.remove(one.id);
+        assert!(index.get(one.id).is_none());
+        assert!(index.by_key.is_empty());
+    }
+}
