@@ -1,3 +1,0 @@
-//! Nothing yet.
-
-fn main() {}
