@@ -93,16 +93,13 @@ impl Lanes {
         if self.in_flight >= self.limits.in_flight {
             return None;
         }
-        let id = self.ready.pop_front()?;
-        let lane = self.by_subscription.get_mut(&id)?;
-        lane.is_ready = false;
-        let delivery = lane.take()?;
-        lane.in_flight += 1;
-        let subscription = lane.subscription.clone();
-        self.in_flight += 1;
-        self.queued -= 1;
-        self.offer(id);
-        Some((delivery, subscription))
+        loop {
+            let id = self.ready.pop_front()?;
+            // A lane whose queue was taken out since it was offered has nothing to attempt.
+            if let Some(turn) = self.begin(id) {
+                return Some(turn);
+            }
+        }
     }
 
     /// An attempt of that lane ended.
@@ -146,7 +143,7 @@ impl Lanes {
                 }
             }
         }
-        self.queued -= taken.len();
+        self.taken_out(taken.len());
         taken
     }
 
@@ -160,7 +157,7 @@ impl Lanes {
                 taken.push(delivery);
             }
         }
-        self.queued -= taken.len();
+        self.taken_out(taken.len());
         taken
     }
 
@@ -172,6 +169,24 @@ impl Lanes {
     /// Deliveries queued over all lanes.
     pub fn queued(&self) -> usize {
         self.queued
+    }
+
+    fn begin(&mut self, id: Uuid) -> Option<(Delivery, Arc<Subscription>)> {
+        let lane = self.by_subscription.get_mut(&id)?;
+        lane.is_ready = false;
+        let delivery = lane.take()?;
+        lane.in_flight += 1;
+        let subscription = lane.subscription.clone();
+        self.in_flight += 1;
+        self.queued -= 1;
+        self.offer(id);
+        Some((delivery, subscription))
+    }
+
+    /// Counts what was taken out of the queues, and forgets the lanes it left idle.
+    fn taken_out(&mut self, deliveries: usize) {
+        self.queued -= deliveries;
+        self.by_subscription.retain(|_, lane| !lane.is_idle());
     }
 
     fn offer(&mut self, id: Uuid) {

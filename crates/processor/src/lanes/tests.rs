@@ -157,3 +157,16 @@ fn a_changed_subscription_redirects_what_is_queued() {
     lanes.change(&Arc::new(moved));
     assert_eq!(lanes.next_turn().unwrap().1.url.port(), Some(1));
 }
+
+#[test]
+fn a_lane_that_was_emptied_is_forgotten_and_costs_the_next_no_turn() {
+    let mut lanes = Lanes::new(LIMITS);
+    let emptied = lane_with(&mut lanes, 2);
+    let other = lane_with(&mut lanes, 1);
+    assert_eq!(
+        lanes.withdraw(|it| it.subscription_id == emptied.id).len(),
+        2
+    );
+    assert!(!lanes.by_subscription.contains_key(&emptied.id));
+    assert_eq!(lanes.next_turn().unwrap().1.id, other.id);
+}
