@@ -1,7 +1,7 @@
 //! Which subscriptions want an event: an index by type and city, so that an event costs what it
 //! matches, not what exists. Pure; the engine owns the one index.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use uuid::Uuid;
@@ -87,7 +87,8 @@ fn patterns(event_type: &str) -> Vec<Option<String>> {
         .collect()
 }
 
-fn keys_of(subscription: &Subscription) -> Vec<Key> {
+/// Each key once, however often the subscription names a type or a city.
+fn keys_of(subscription: &Subscription) -> HashSet<Key> {
     let either = |named: &Option<Vec<String>>| -> Vec<Option<String>> {
         named
             .as_ref()
@@ -159,6 +160,14 @@ mod tests {
         let mut index = Index::default();
         index.upsert(both.clone());
         assert_eq!(matching(&index, "temperature.updated", "Tokyo"), [both.id]);
+    }
+
+    #[test]
+    fn a_city_named_twice_does_not_send_an_event_twice() {
+        let twice = wanting(None, Some(&["Tokyo", "Tokyo"]));
+        let mut index = Index::default();
+        index.upsert(twice.clone());
+        assert_eq!(matching(&index, "temperature.updated", "Tokyo"), [twice.id]);
     }
 
     #[test]

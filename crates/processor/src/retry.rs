@@ -9,6 +9,9 @@ use common::human;
 /// The longest a receiver may ask us to wait by `Retry-After`.
 pub const RETRY_AFTER_LIMIT: Duration = Duration::from_hours(1);
 
+/// The longest step of a schedule.
+pub const STEP_LIMIT: Duration = Duration::from_hours(30 * 24);
+
 /// The steps between the attempts of one delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Schedule(Vec<Duration>);
@@ -28,7 +31,7 @@ impl Schedule {
 impl FromStr for Schedule {
     type Err = String;
 
-    /// Reads `5s,30s,2m`: at least one step, each longer than nothing.
+    /// Reads `5s,30s,2m`: at least one step, each longer than nothing and at most [`STEP_LIMIT`].
     fn from_str(text: &str) -> Result<Self, String> {
         let steps: Vec<Duration> = text
             .split(',')
@@ -36,6 +39,9 @@ impl FromStr for Schedule {
             .collect::<Result<_, _>>()?;
         if steps.iter().any(Duration::is_zero) {
             return Err(format!("{text:?} has a step of no time at all"));
+        }
+        if steps.iter().any(|step| *step > STEP_LIMIT) {
+            return Err(format!("{text:?} has a step longer than 30 days"));
         }
         Ok(Self(steps))
     }
@@ -65,7 +71,15 @@ mod tests {
 
     #[test]
     fn a_schedule_that_is_none_is_named() {
-        for text in ["", "5s,,1m", "soon", "0s", "5s,0ms"] {
+        for text in [
+            "",
+            "5s,,1m",
+            "soon",
+            "0s",
+            "5s,0ms",
+            "31days",
+            "18446744073709551615s",
+        ] {
             assert!(text.parse::<Schedule>().is_err(), "{text:?}");
         }
     }
