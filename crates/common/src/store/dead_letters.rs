@@ -1,1 +1,190 @@
 //! The table `dead_letters`: what could not be delivered, until somebody reprocesses it.
+//!
+//! Rows are only ever added and removed, never changed. Reprocessing moves a row to
+//! `pending_deliveries` in one statement, so that a delivery is always in exactly one of the two.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use sqlx::PgExecutor;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+/// Why a delivery ended here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, sqlx::Type)]
+#[sqlx(type_name = "text", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// The last attempt of the retry schedule failed.
+    Exhausted,
+    /// The receiver answered 410, which also disabled the subscription.
+    Gone,
+    /// The record on the topic is no event, and so belongs to no subscription.
+    Malformed,
+}
+
+/// One row.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// Ascending in the order of arrival.
+    pub id: i64,
+    /// Whose delivery failed; `None` when the record is malformed.
+    pub subscription_id: Option<Uuid>,
+    /// See `webhook-id`.
+    pub event_id: String,
+    /// The Kafka topic the event came from.
+    pub topic: String,
+    /// Its partition.
+    pub partition: i32,
+    /// Its offset there.
+    pub event_offset: i64,
+    /// The size of the payload, in bytes.
+    pub payload_bytes: i32,
+    /// The event, byte for byte; `None` when larger than was asked for.
+    pub payload: Option<Vec<u8>>,
+    /// Why it is here.
+    pub reason: Reason,
+    /// How many attempts were made.
+    pub attempts: i32,
+    /// The HTTP status of the last, where one was read.
+    pub last_status: Option<i32>,
+    /// The class of the last failure.
+    pub last_error: Option<String>,
+    /// When it came here.
+    pub created_at: DateTime<Utc>,
+}
+
+/// Which rows a list shows: those that match everything that is given.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Filter {
+    /// Of this subscription only.
+    pub subscription_id: Option<Uuid>,
+    /// Of this reason only.
+    pub reason: Option<Reason>,
+}
+
+/// A page of those that match, oldest first, with payloads up to `max_payload_bytes`.
+///
+/// # Errors
+/// The database's.
+pub async fn list(
+    db: impl PgExecutor<'_>,
+    filter: Filter,
+    skip: i64,
+    limit: i64,
+    max_payload_bytes: i32,
+) -> sqlx::Result<Vec<Row>> {
+    sqlx::query_as!(
+        Row,
+        r#"
+        SELECT id, subscription_id, event_id, topic, partition, event_offset,
+               octet_length(payload) AS "payload_bytes!",
+               CASE WHEN octet_length(payload) <= $5 THEN payload END AS payload,
+               reason AS "reason: Reason", attempts, last_status, last_error, created_at
+        FROM dead_letters
+        WHERE ($1::uuid IS NULL OR subscription_id = $1) AND ($2::text IS NULL OR reason = $2)
+        ORDER BY id OFFSET $3 LIMIT $4
+        "#,
+        filter.subscription_id,
+        filter.reason as Option<Reason>,
+        skip,
+        limit,
+        max_payload_bytes,
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// The dead letter of that id, with its payload.
+///
+/// # Errors
+/// The database's.
+pub async fn get(db: impl PgExecutor<'_>, id: i64) -> sqlx::Result<Option<Row>> {
+    sqlx::query_as!(
+        Row,
+        r#"
+        SELECT id, subscription_id, event_id, topic, partition, event_offset,
+               octet_length(payload) AS "payload_bytes!", payload AS "payload?",
+               reason AS "reason: Reason", attempts, last_status, last_error, created_at
+        FROM dead_letters WHERE id = $1
+        "#,
+        id,
+    )
+    .fetch_optional(db)
+    .await
+}
+
+/// Removes it; says whether it was there.
+///
+/// # Errors
+/// The database's.
+pub async fn delete(db: impl PgExecutor<'_>, id: i64) -> sqlx::Result<bool> {
+    sqlx::query!("DELETE FROM dead_letters WHERE id = $1", id)
+        .execute(db)
+        .await
+        .map(|done| done.rows_affected() > 0)
+}
+
+/// What reprocessing did to one dead letter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::Type)]
+#[sqlx(type_name = "text", rename_all = "snake_case")]
+pub enum Fate {
+    /// It is a pending delivery now, due at once.
+    Requeued,
+    /// It stays: the record is no event, so there is nobody to send it to.
+    Malformed,
+    /// It stays: its subscription was deleted.
+    SubscriptionDeleted,
+}
+
+/// A dead letter that was found, and what became of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Requeue {
+    /// The dead letter's.
+    pub id: i64,
+    /// What became of it.
+    pub fate: Fate,
+}
+
+/// Moves dead letters to `pending_deliveries`, for the subscription that failed only, with their
+/// attempts counted anew. Ids without a row are absent from the answer.
+///
+/// Of two calls at once for one id, the first to lock the row moves it and the other does not
+/// find it. The lock on the subscription keeps it from being deleted meanwhile. A delivery that
+/// is already pending stays as it is, and the dead letter goes: it would only be sent twice.
+///
+/// # Errors
+/// The database's.
+pub async fn requeue(db: impl PgExecutor<'_>, ids: &[i64]) -> sqlx::Result<Vec<Requeue>> {
+    sqlx::query_as!(
+        Requeue,
+        r#"
+        WITH found AS MATERIALIZED (
+            SELECT id, subscription_id FROM dead_letters WHERE id = ANY($1) ORDER BY id FOR UPDATE
+        ), wanted AS MATERIALIZED (
+            SELECT id FROM subscriptions WHERE id IN (SELECT subscription_id FROM found)
+            ORDER BY id FOR KEY SHARE
+        ), moved AS (
+            DELETE FROM dead_letters AS dead USING found
+            WHERE dead.id = found.id AND found.subscription_id IN (SELECT id FROM wanted)
+            RETURNING dead.*
+        ), requeued AS (
+            INSERT INTO pending_deliveries
+                (subscription_id, topic, partition, event_offset, event_id, payload,
+                 content_type, traceparent, attempts, due_at)
+            SELECT subscription_id, topic, partition, event_offset, event_id, payload,
+                   content_type, traceparent, 0, now()
+            FROM moved ORDER BY id
+            ON CONFLICT DO NOTHING
+        )
+        SELECT found.id,
+               CASE WHEN found.subscription_id IS NULL THEN 'malformed'
+                    WHEN moved.id IS NULL THEN 'subscription_deleted'
+                    ELSE 'requeued' END AS "fate!: Fate"
+        FROM found LEFT JOIN moved ON moved.id = found.id
+        ORDER BY found.id
+        "#,
+        ids,
+    )
+    .fetch_all(db)
+    .await
+}

@@ -5,10 +5,10 @@
 
 use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use sqlx::error::BoxDynError;
 use sqlx::postgres::{PgTypeInfo, PgValueRef};
-use sqlx::{Decode, PgExecutor, Postgres, Type};
+use sqlx::{Decode, PgConnection, PgExecutor, Postgres, Type};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -26,9 +26,29 @@ pub enum State {
     Disabled,
 }
 
-/// The bearer token of the POSTs to one subscription. Prints as redacted.
+/// The longest [`AuthKey`], in bytes.
+pub const MAX_AUTH_KEY_BYTES: usize = 1024;
+
+/// The bearer token of the POSTs to one subscription: visible ASCII, so that it fits in a
+/// header. Prints as redacted.
 #[derive(Clone, Debug, Deserialize)]
+#[serde(try_from = "SecretString")]
 pub struct AuthKey(SecretString);
+
+impl TryFrom<SecretString> for AuthKey {
+    type Error = &'static str;
+
+    fn try_from(key: SecretString) -> Result<Self, Self::Error> {
+        let bytes = key.expose_secret().as_bytes();
+        if !(1..=MAX_AUTH_KEY_BYTES).contains(&bytes.len()) {
+            return Err("must have 1 to 1024 characters");
+        }
+        if !bytes.iter().all(u8::is_ascii_graphic) {
+            return Err("must be visible ASCII without spaces");
+        }
+        Ok(Self(key))
+    }
+}
 
 impl AuthKey {
     /// The token itself, for the header and the database only.
@@ -94,6 +114,61 @@ pub struct New<'a> {
     pub event_types: Option<&'a [String]>,
     /// See [`Row::cities`].
     pub cities: Option<&'a [String]>,
+}
+
+/// What becomes of one column: in JSON an absent field keeps it and `null` clears it.
+#[derive(Clone, Copy, Debug, Default)]
+pub enum Change<T> {
+    /// It stays as it is.
+    #[default]
+    Keep,
+    /// It becomes NULL.
+    Clear,
+    /// It becomes this.
+    Set(T),
+}
+
+impl<T> Change<T> {
+    /// The same change, of what `f` makes of the value.
+    pub fn map_ref<'a, U>(&'a self, f: impl FnOnce(&'a T) -> U) -> Change<U> {
+        match self {
+            Self::Keep => Change::Keep,
+            Self::Clear => Change::Clear,
+            Self::Set(value) => Change::Set(f(value)),
+        }
+    }
+
+    /// Whether the column changes, and to what: two parameters of the statement.
+    fn into_parameters(self) -> (bool, Option<T>) {
+        match self {
+            Self::Keep => (false, None),
+            Self::Clear => (true, None),
+            Self::Set(value) => (true, Some(value)),
+        }
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Change<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Option::deserialize(deserializer)?.map_or(Self::Clear, Self::Set))
+    }
+}
+
+/// What an update takes: what is not named stays.
+#[derive(Debug, Default)]
+pub struct Changes<'a> {
+    /// See [`Row::name`].
+    pub name: Option<&'a str>,
+    /// See [`Row::description`].
+    pub description: Change<&'a str>,
+    /// See [`Row::url`].
+    pub url: Option<&'a str>,
+    /// See [`Row::auth_key`].
+    pub auth_key: Change<&'a AuthKey>,
+    /// See [`Row::event_types`].
+    pub event_types: Change<&'a [String]>,
+    /// See [`Row::cities`].
+    pub cities: Change<&'a [String]>,
 }
 
 /// Adds a subscription, active.
@@ -174,4 +249,94 @@ pub async fn list(db: impl PgExecutor<'_>, skip: i64, limit: i64) -> sqlx::Resul
     )
     .fetch_all(db)
     .await
+}
+
+/// Changes what is named, and gives the row as it is then.
+///
+/// # Errors
+/// The constraint `subscriptions_name_key` when the name is taken.
+pub async fn update(
+    db: impl PgExecutor<'_>,
+    id: Uuid,
+    changes: Changes<'_>,
+) -> sqlx::Result<Option<Row>> {
+    let (describes, description) = changes.description.into_parameters();
+    let (rekeys, auth_key) = changes.auth_key.into_parameters();
+    let (retypes, event_types) = changes.event_types.into_parameters();
+    let (moves, cities) = changes.cities.into_parameters();
+    sqlx::query_as!(
+        Row,
+        r#"
+        UPDATE subscriptions SET
+            name        = COALESCE($2, name),
+            url         = COALESCE($3, url),
+            description = CASE WHEN $4 THEN $5 ELSE description END,
+            auth_key    = CASE WHEN $6 THEN $7 ELSE auth_key END,
+            event_types = CASE WHEN $8 THEN $9 ELSE event_types END,
+            cities      = CASE WHEN $10 THEN $11 ELSE cities END,
+            updated_at  = now()
+        WHERE id = $1
+        RETURNING id, name, description, url, auth_key AS "auth_key: _", event_types, cities,
+                  state AS "state: State", disabled_reason, disabled_at, created_at, updated_at
+        "#,
+        id,
+        changes.name,
+        changes.url,
+        describes,
+        description,
+        rekeys,
+        auth_key.map(AuthKey::expose),
+        retypes,
+        event_types,
+        moves,
+        cities,
+    )
+    .fetch_optional(db)
+    .await
+}
+
+/// Makes it active again. One that is active stays as it is, and nobody is notified.
+///
+/// # Errors
+/// The database's.
+pub async fn enable(db: impl PgExecutor<'_>, id: Uuid) -> sqlx::Result<()> {
+    sqlx::query!(
+        r#"
+        UPDATE subscriptions
+        SET state = 'active', disabled_reason = NULL, disabled_at = NULL, updated_at = now()
+        WHERE id = $1 AND state <> 'active'
+        "#,
+        id,
+    )
+    .execute(db)
+    .await
+    .map(drop)
+}
+
+/// Removes it; says whether it was there.
+///
+/// # Errors
+/// The database's.
+pub async fn delete(db: impl PgExecutor<'_>, id: Uuid) -> sqlx::Result<bool> {
+    sqlx::query!("DELETE FROM subscriptions WHERE id = $1", id)
+        .execute(db)
+        .await
+        .map(|done| done.rows_affected() > 0)
+}
+
+/// Ends the pending deliveries of a subscription that was deleted.
+///
+/// Runs in the transaction of [`delete`], after it: by then every requeue that saw the
+/// subscription has been committed, and so is seen here.
+///
+/// # Errors
+/// The database's.
+pub async fn end_pending_deliveries(db: &mut PgConnection, id: Uuid) -> sqlx::Result<u64> {
+    sqlx::query!(
+        "DELETE FROM pending_deliveries WHERE subscription_id = $1",
+        id
+    )
+    .execute(db)
+    .await
+    .map(|done| done.rows_affected())
 }
