@@ -1,0 +1,38 @@
+# The Docker way: docker-compose.yml, one project an instance.
+
+docker_answers() {
+  command -v docker >/dev/null && timeout 10 docker info >/dev/null 2>&1 &&
+    docker compose version >/dev/null 2>&1
+}
+
+compose() {
+  local project=temperature-webhooks
+  [ "$INSTANCE" = dev ] || project=$project-$INSTANCE
+  docker compose --project-name "$project" --file "$ROOT/docker-compose.yml" "$@"
+}
+
+docker_up() {
+  compose up --detach --wait --wait-timeout 180 "$@" ||
+    fail "the containers did not become healthy" "see: docker compose logs $*"
+}
+
+docker_start() {
+  docker_up
+  say "$INSTANCE: ready in Docker, postgres 127.0.0.1:$POSTGRES_PORT, kafka 127.0.0.1:$KAFKA_PORT"
+}
+
+docker_stop() { compose stop; }
+
+docker_status() {
+  compose ps
+  [ "$(compose ps --services --status running | grep -cxE 'postgres|kafka')" -eq 2 ]
+}
+
+docker_wipe() { compose down --volumes; }
+
+docker_start_postgres() { docker_up postgres; }
+docker_stop_postgres() { compose stop postgres; }
+docker_kill_postgres() { compose kill postgres; }
+docker_start_kafka() { docker_up kafka; }
+docker_stop_kafka() { compose stop kafka; }
+docker_kill_kafka() { compose kill kafka; }

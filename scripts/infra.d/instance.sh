@@ -1,0 +1,34 @@
+# Which instance is meant (its ports and its directory), and which way it is run.
+
+choose_instance() {
+  INSTANCE=$1
+  case $INSTANCE in
+    dev) POSTGRES_PORT=5434 KAFKA_PORT=9094 CONTROLLER_PORT=9093 ;;
+    test) POSTGRES_PORT=5436 KAFKA_PORT=9194 CONTROLLER_PORT=9193 ;;
+    *) refuse "--instance is dev or test, not '$INSTANCE'" ;;
+  esac
+  export POSTGRES_PORT KAFKA_PORT
+  DIR=$ROOT/.infra/$INSTANCE
+  mkdir -p "$DIR"
+}
+
+choose_way() {
+  case ${INFRA:-} in
+    docker)
+      docker_answers || fail "INFRA=docker, but no Docker engine with 'docker compose' answers" \
+        "start Docker, or use INFRA=native"
+      WAY=docker ;;
+    native) WAY=native ;;
+    '') if docker_answers; then WAY=docker; else WAY=native; fi ;;
+    *) fail "INFRA is '$INFRA'" "it must be docker or native; leave it out to have the first that is possible" ;;
+  esac
+}
+
+# Commands that change the instance wait for each other.
+hold_instance() {
+  exec {LOCK}>"$DIR.lock"
+  if ! flock --nonblock "$LOCK"; then
+    say "$INSTANCE: waiting for another scripts/infra"
+    flock --timeout 180 "$LOCK" || fail "another scripts/infra holds $DIR.lock for over 3 minutes"
+  fi
+}
