@@ -36,3 +36,16 @@ docker_kill_postgres() { compose kill postgres; }
 docker_start_kafka() { docker_up kafka; }
 docker_stop_kafka() { compose stop kafka; }
 docker_kill_kafka() { compose kill kafka; }
+
+docker_psql() { compose exec -T postgres psql "${PSQL_OPTIONS[@]}" -U webhooks -d "${1:-webhooks}"; }
+
+docker_kafka() {
+  local tool
+  case ${1-} in
+    topics) tool=kafka-topics.sh ;;
+    groups) tool=kafka-consumer-groups.sh ;;
+    offsets) tool=kafka-get-offsets.sh ;;
+    *) refuse "kafka topics, kafka groups or kafka offsets, not 'kafka ${1-}'" ;;
+  esac
+  compose exec -T kafka "/opt/kafka/bin/$tool" --bootstrap-server localhost:9092 "${@:2}"
+}

@@ -1,5 +1,8 @@
 # Which instance is meant (its ports and its directory), and which way it is run.
 
+# Bare values, and the first error ends it.
+PSQL_OPTIONS=(--no-psqlrc --quiet --tuples-only --no-align --set ON_ERROR_STOP=1)
+
 choose_instance() {
   INSTANCE=$1
   case $INSTANCE in

@@ -45,3 +45,19 @@ native_kill_postgres() { kill_postgres; }
 native_start_kafka() { start_kafka; }
 native_stop_kafka() { stop_kafka; }
 native_kill_kafka() { kill_kafka; }
+
+native_psql() {
+  PGPASSWORD=webhooks PGCONNECT_TIMEOUT=3 psql "${PSQL_OPTIONS[@]}" -h 127.0.0.1 -p "$POSTGRES_PORT" \
+    -U webhooks -d "${1:-webhooks}"
+}
+
+native_kafka() {
+  local class
+  case ${1-} in
+    topics) class=org.apache.kafka.tools.TopicCommand ;;
+    groups) class=org.apache.kafka.tools.consumer.group.ConsumerGroupCommand ;;
+    offsets) class=org.apache.kafka.tools.GetOffsetShell ;;
+    *) refuse "kafka topics, kafka groups or kafka offsets, not 'kafka ${1-}'" ;;
+  esac
+  kafka_tool "$class" --bootstrap-server "127.0.0.1:$KAFKA_PORT" "${@:2}"
+}

@@ -10,6 +10,13 @@ need_packages() {
   [ ${#missing[@]} -eq 0 ] || install_packages "${missing[@]}"
 }
 
+# What compiling the workspace needs besides Rust.
+need_build_packages() {
+  command -v cargo >/dev/null || fail "cargo is missing" "install Rust: see https://rustup.rs"
+  need_packages "command -v cc" build-essential "command -v pkg-config" pkg-config \
+    "pkg-config --exists openssl" libssl-dev "pkg-config --exists zlib" zlib1g-dev
+}
+
 install_packages() {
   local as_root=()
   if [ "$(id -u)" -ne 0 ]; then as_root=(sudo -n); fi
@@ -18,6 +25,7 @@ install_packages() {
       "(other systems: Java 17 or later, Maven, PostgreSQL 15 or later with initdb, curl)"
   fi
   say "installing with apt: $*"
+  mkdir -p "$ROOT/.infra"
   case " $* " in *' postgresql '*) keep_default_cluster_away ;; esac
   apt_get update
   apt_get install --yes --no-install-recommends "$@"

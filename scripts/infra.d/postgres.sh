@@ -97,10 +97,7 @@ make_database() {
 }
 
 # ask_postgres DATABASE [STATEMENT]: prints the answer of the server, as the services reach it.
-ask_postgres() {
-  PGPASSWORD=webhooks PGCONNECT_TIMEOUT=3 psql -X -q -t -A -v ON_ERROR_STOP=1 -h 127.0.0.1 \
-    -p "$POSTGRES_PORT" -U webhooks -d "$1" -c "${2:-SELECT 1}"
-}
+ask_postgres() { native_psql "$1" <<<"${2:-SELECT 1}"; }
 
 # SIGINT: sessions are ended, what is committed stays.
 stop_postgres() { stop_server postgres INT; }
@@ -110,4 +107,5 @@ kill_postgres() { kill_server postgres; }
 wipe_postgres() {
   choose_postgres_user >/dev/null
   rm -rf "$PG_DATA" "$(server_dir postgres)"
+  rmdir -p "$(dirname "$PG_DATA")" 2>/dev/null || true
 }

@@ -1,0 +1,51 @@
+# Every task of this repository by name; the work itself is in scripts/.
+
+# The settings in .env, where there is one, reach what is run; the environment alone otherwise.
+RUN = set -a; if [ -f .env ]; then . ./.env; fi; set +a; cargo run --release --quiet --package
+
+.DEFAULT_GOAL := help
+.PHONY: help infra-start infra-stop infra-status run-system run-api run-processor run-webhook \
+	demo test sqlx-check fmt lint ci
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+infra-start: ## Start Postgres and Kafka and wait until both answer (INFRA=docker|native names the way)
+	@scripts/infra start
+
+infra-stop: ## Stop Postgres and Kafka; their data stays
+	@scripts/infra stop
+
+infra-status: ## Say what of it runs
+	@scripts/infra status
+
+run-system: ## Publish temperature events (options: ARGS="--help")
+	@$(RUN) system -- $(ARGS)
+
+run-api: ## Serve the API on port 9090 (ARGS=…)
+	@$(RUN) api -- $(ARGS)
+
+run-processor: ## Deliver events to the subscribers (ARGS=…)
+	@$(RUN) processor -- $(ARGS)
+
+run-webhook: ## Receive deliveries on port 9099 (ARGS=…)
+	@$(RUN) webhook -- $(ARGS)
+
+demo: ## Show it all at work, with a receiver that fails (DEMO_SECONDS=60 ends by itself)
+	@scripts/demo
+
+test: ## Run all tests against a Postgres and a Kafka of their own (ARGS go to cargo test)
+	@scripts/test $(ARGS)
+
+sqlx-check: ## Check .sqlx/ against a freshly migrated database
+	@scripts/sqlx-check
+
+fmt: ## Format the code
+	@cargo fmt --all
+
+lint: ## Check format and lints
+	@cargo fmt --all --check
+	@cargo clippy --locked --workspace --all-targets -- -D warnings
+
+ci: ## Run what every change must pass
+	@.ci/run
