@@ -1,0 +1,116 @@
+# What happens in the demo, scene by scene, and the balance at the end.
+
+INTERRUPTED=''
+
+tell_the_story() {
+  BEGAN=$SECONDS
+  say "1. Publishing $RATE recorded temperatures a second; each is delivered to $RECEIVER."
+  say "   Look around meanwhile: $API/docs"
+  start system "$SYSTEM/readyz" --replay data/temperatures.csv --rate "$RATE" --loop
+  watch_for "$SCENE" || return 0
+
+  say "2. The receiver is killed. Deliveries fail, wait, are retried after 1 s, 2 s and 3 s, and end as dead letters."
+  take_receiver_down
+  watch_for "$SCENE" || return 0
+  watch_until 30 some_are_dead || return 0
+
+  say "3. The receiver is back: what is new is delivered at once, what waits follows."
+  start webhook "$RECEIVER/livez"
+  watch_for 6 || return 0
+
+  say "4. The dead letters are sent again through the API."
+  reprocess_all
+  watch_for "$SCENE" || return 0
+
+  say "5. All is well again. ${DEMO_SECONDS:+It ends by itself after $DEMO_SECONDS s; }Ctrl-C ends it with the totals."
+  while watch_for 2; do :; done
+}
+
+# watch_for SECONDS: a line every two seconds; fails when it is time to end.
+watch_for() {
+  local until=$((SECONDS + $1))
+  while [ "$SECONDS" -lt "$until" ]; do
+    sleep 2 || true
+    [ -z "$INTERRUPTED" ] || return 1
+    check_services
+    print_line
+    ! time_is_up || return 1
+  done
+}
+
+watch_until() {
+  local until=$((SECONDS + $1))
+  shift
+  until "$@" || [ "$SECONDS" -ge "$until" ]; do watch_for 2 || return 1; done
+}
+
+time_is_up() { [ -n "${DEMO_SECONDS:-}" ] && [ $((SECONDS - BEGAN)) -ge $((DEMO_SECONDS - ENDING)) ]; }
+
+some_are_dead() { [ "$(outcome dead_lettered)" -gt 0 ]; }
+
+subscribe() {
+  curl -sS -m 5 --fail-with-body "$API/subscriptions" -H 'Content-Type: application/json' \
+    -d "{\"name\":\"demo\",\"description\":\"the demo's receiver\",\"url\":\"$RECEIVER\",\"auth_key\":\"a-secret-of-the-demo\"}" \
+    >"$LOGS/subscription.json" || fail "the API refused the subscription" "see $LOGS/subscription.json"
+}
+
+# Its counts die with it, so they are added up.
+ARRIVED=0
+take_receiver_down() {
+  ARRIVED=$((ARRIVED + $(received distinct)))
+  stop webhook KILL
+}
+
+received() { curl -sf -m 2 "$RECEIVER/received" | jq ".$1" || printf 0; }
+
+# All that are dead letters now, a page at a time. A page that was requeued is no longer listed.
+reprocess_all() {
+  local ids requeued=0 n
+  while true; do
+    ids=$(dead_letter_ids)
+    [ "$ids" != '[]' ] || break
+    n=$(curl -sS -m 30 --fail-with-body "$API/dlqs" -H 'Content-Type: application/json' \
+      -d "{\"dlqs\":$ids}" | jq .requeued)
+    [ "${n:-0}" -gt 0 ] || fail "the API requeues none of the dead letters it lists" "see $LOGS/api.log"
+    requeued=$((requeued + n))
+  done
+  say "   $requeued dead letters sent again"
+}
+
+dead_letter_ids() {
+  curl -sS -m 10 --fail-with-body "$API/dlqs?limit=1000" | jq -c 'if type == "array" then . else .items end | map(.id)'
+}
+
+# Publishing ends, what is open is finished, and what was published is compared with what arrived.
+draw_the_balance() {
+  say "Finishing: nothing more is published, what is open is delivered."
+  stop system
+  [ -n "${PIDS[webhook]:-}" ] || start webhook "$RECEIVER/livez"
+  local on_topic deadline=$((SECONDS + 60))
+  on_topic=$(events_on_topic)
+  until all_is_settled "$on_topic" || [ "$SECONDS" -ge "$deadline" ]; do
+    sleep 1
+    [ "$(dead_now)" -eq 0 ] || reprocess_all
+  done
+  take_numbers
+  print_balance "$on_topic"
+}
+
+all_is_settled() {
+  [ "$(pending_now)" -eq 0 ] && [ "$(dead_now)" -eq 0 ] && [ "$(delivered_events)" -ge "$1" ]
+}
+
+print_balance() {
+  local delivered pending dead missing
+  delivered=$(delivered_events) pending=$(pending_now) dead=$(dead_now)
+  missing=$(($1 - delivered))
+  say ""
+  say "published                    $1"
+  say "delivered                    $delivered"
+  say "still pending, dead letters  $pending, $dead"
+  say "missing                      $missing"
+  say "receiver                     $((ARRIVED + $(received distinct))) different events, $(received duplicates) sent twice since its restart"
+  [ "$missing" -eq 0 ] && [ "$pending" -eq 0 ] && [ "$dead" -eq 0 ] ||
+    fail "something did not arrive" "see the logs in $LOGS"
+  say "Everything that was published arrived."
+}
