@@ -34,7 +34,8 @@ CREATE TABLE progress (
     shard        smallint NOT NULL DEFAULT 0,
     topic        text NOT NULL,
     partition    integer NOT NULL,
-    next_offset  bigint NOT NULL,
+    -- NULL until its first owner has chosen where to begin.
+    next_offset  bigint,
     -- Raised by each new owner; a write under an older epoch changes nothing.
     epoch        bigint NOT NULL,
     owner        text NOT NULL,

@@ -15,6 +15,7 @@ pub mod event;
 pub mod fan_out;
 pub mod lanes;
 pub mod retry;
+pub mod store;
 pub mod subscription;
 pub mod verdict;
 pub mod watermark;

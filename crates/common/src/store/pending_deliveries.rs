@@ -1,1 +1,268 @@
-//! The table `pending_deliveries`: deliveries that wait for their time.
+//! The table `pending_deliveries`: deliveries that wait for their time, each with all it needs.
+//!
+//! A claim takes a lease by pushing `due_at` ahead; only the holder of the lease ends or
+//! reschedules the row. All times are the database's.
+
+use sqlx::PgExecutor;
+use uuid::Uuid;
+
+/// A batch of rows to add, column by column, all of one topic.
+#[derive(Debug, Default)]
+pub struct Columns {
+    /// Where each is in the topic, and for whom.
+    pub keys: Keys,
+    /// The events' bytes.
+    pub payloads: Vec<Vec<u8>>,
+    /// The events' content types.
+    pub content_types: Vec<Option<String>>,
+    /// W3C Trace Context.
+    pub traceparents: Vec<Option<String>>,
+    /// Attempts made so far.
+    pub attempts: Vec<i32>,
+    /// How long each waits from now, in seconds.
+    pub delays_seconds: Vec<f64>,
+}
+
+/// The keys of a batch of rows, column by column.
+#[derive(Debug, Default)]
+pub struct Keys {
+    /// Whose delivery.
+    pub subscription_ids: Vec<Uuid>,
+    /// In which partition the event is.
+    pub partitions: Vec<i32>,
+    /// At which offset.
+    pub event_offsets: Vec<i64>,
+    /// The event's id.
+    pub event_ids: Vec<String>,
+}
+
+impl Keys {
+    /// Adds one.
+    pub fn push(&mut self, subscription_id: Uuid, partition: i32, offset: i64, event_id: &str) {
+        self.subscription_ids.push(subscription_id);
+        self.partitions.push(partition);
+        self.event_offsets.push(offset);
+        self.event_ids.push(event_id.to_owned());
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.subscription_ids.is_empty()
+    }
+}
+
+/// A claimed row.
+#[derive(Debug)]
+pub struct Claimed {
+    /// Whose delivery.
+    pub subscription_id: Uuid,
+    /// In which partition the event was.
+    pub partition: i32,
+    /// At which offset.
+    pub event_offset: i64,
+    /// The event's id.
+    pub event_id: String,
+    /// Its bytes.
+    pub payload: Vec<u8>,
+    /// Its content type.
+    pub content_type: Option<String>,
+    /// W3C Trace Context.
+    pub traceparent: Option<String>,
+    /// Attempts made so far.
+    pub attempts: i32,
+}
+
+/// Adds a batch. One that waits already stays as it is.
+///
+/// # Errors
+/// The database's.
+pub async fn insert_all(db: impl PgExecutor<'_>, topic: &str, batch: &Columns) -> sqlx::Result<()> {
+    sqlx::query!(
+        r#"
+        INSERT INTO pending_deliveries (topic, subscription_id, partition, event_offset, event_id,
+                                        payload, content_type, traceparent, attempts, due_at)
+        SELECT $1, subscription_id, partition, event_offset, event_id, payload, content_type,
+               traceparent, attempts, now() + make_interval(secs => delay)
+        FROM UNNEST($2::uuid[], $3::int[], $4::bigint[], $5::text[], $6::bytea[], $7::text[],
+                    $8::text[], $9::int[], $10::float8[])
+            AS added (subscription_id, partition, event_offset, event_id, payload, content_type,
+                      traceparent, attempts, delay)
+        ON CONFLICT DO NOTHING
+        "#,
+        topic,
+        &batch.keys.subscription_ids,
+        &batch.keys.partitions,
+        &batch.keys.event_offsets,
+        &batch.keys.event_ids,
+        &batch.payloads,
+        &batch.content_types as &[Option<String>],
+        &batch.traceparents as &[Option<String>],
+        &batch.attempts,
+        &batch.delays_seconds,
+    )
+    .execute(db)
+    .await
+    .map(drop)
+}
+
+/// Sets when claimed rows are tried again, and gives up their leases. Those whose lease is
+/// another's by now stay as they are.
+///
+/// # Errors
+/// The database's.
+pub async fn reschedule_all(
+    db: impl PgExecutor<'_>,
+    topic: &str,
+    keys: &Keys,
+    leases: &[Uuid],
+    (attempts, delays_seconds): (&[i32], &[f64]),
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        r#"
+        UPDATE pending_deliveries AS held
+        SET attempts = tried.attempts, due_at = now() + make_interval(secs => delay), lease = NULL
+        FROM UNNEST($2::uuid[], $3::int[], $4::bigint[], $5::text[], $6::uuid[], $7::int[], $8::float8[])
+            AS tried (subscription_id, partition, event_offset, event_id, lease, attempts, delay)
+        WHERE held.topic = $1 AND held.subscription_id = tried.subscription_id
+          AND held.partition = tried.partition AND held.event_offset = tried.event_offset
+          AND held.event_id = tried.event_id AND held.lease = tried.lease
+        "#,
+        topic,
+        &keys.subscription_ids,
+        &keys.partitions,
+        &keys.event_offsets,
+        &keys.event_ids,
+        leases,
+        attempts,
+        delays_seconds,
+    )
+    .execute(db)
+    .await
+    .map(drop)
+}
+
+/// Ends claimed rows. Those whose lease is another's by now stay.
+///
+/// # Errors
+/// The database's.
+pub async fn delete_all(
+    db: impl PgExecutor<'_>,
+    topic: &str,
+    keys: &Keys,
+    leases: &[Uuid],
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        r#"
+        DELETE FROM pending_deliveries AS held
+        USING UNNEST($2::uuid[], $3::int[], $4::bigint[], $5::text[], $6::uuid[])
+            AS ended (subscription_id, partition, event_offset, event_id, lease)
+        WHERE held.topic = $1 AND held.subscription_id = ended.subscription_id
+          AND held.partition = ended.partition AND held.event_offset = ended.event_offset
+          AND held.event_id = ended.event_id AND held.lease = ended.lease
+        "#,
+        topic,
+        &keys.subscription_ids,
+        &keys.partitions,
+        &keys.event_offsets,
+        &keys.event_ids,
+        leases,
+    )
+    .execute(db)
+    .await
+    .map(drop)
+}
+
+/// The subscriptions that have something due in a partition. One probe of the index for each that
+/// has anything there at all, however many rows that is.
+///
+/// # Errors
+/// The database's.
+pub async fn due(db: impl PgExecutor<'_>, topic: &str, partition: i32) -> sqlx::Result<Vec<Uuid>> {
+    sqlx::query_scalar!(
+        r#"
+        WITH RECURSIVE lane AS (
+            (SELECT subscription_id FROM pending_deliveries
+             WHERE topic = $1 AND partition = $2 ORDER BY subscription_id LIMIT 1)
+            UNION ALL
+            SELECT (SELECT next.subscription_id FROM pending_deliveries AS next
+                    WHERE next.topic = $1 AND next.partition = $2
+                      AND next.subscription_id > lane.subscription_id
+                    ORDER BY next.subscription_id LIMIT 1)
+            FROM lane WHERE lane.subscription_id IS NOT NULL
+        )
+        SELECT subscription_id AS "subscription_id!" FROM lane
+        WHERE subscription_id IS NOT NULL AND EXISTS (
+            SELECT FROM pending_deliveries AS due
+            WHERE due.topic = $1 AND due.partition = $2
+              AND due.subscription_id = lane.subscription_id AND due.due_at <= now())
+        "#,
+        topic,
+        partition,
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// Claims what is due in a partition, for each subscription no more than its room (the n-th room
+/// is the n-th subscription's), and holds it under `lease` for that many seconds.
+///
+/// # Errors
+/// The database's.
+pub async fn claim(
+    db: impl PgExecutor<'_>,
+    (topic, partition): (&str, i32),
+    (subscription_ids, rooms): (&[Uuid], &[i64]),
+    lease: Uuid,
+    lease_seconds: f64,
+) -> sqlx::Result<Vec<Claimed>> {
+    sqlx::query_as!(
+        Claimed,
+        r#"
+        WITH picked AS MATERIALIZED (
+            SELECT due.subscription_id, due.event_offset, due.event_id
+            FROM UNNEST($3::uuid[], $4::bigint[]) AS wanted (subscription_id, room)
+            CROSS JOIN LATERAL (
+                SELECT subscription_id, event_offset, event_id FROM pending_deliveries
+                WHERE topic = $1 AND partition = $2
+                  AND subscription_id = wanted.subscription_id AND due_at <= now()
+                ORDER BY due_at LIMIT wanted.room FOR UPDATE SKIP LOCKED
+            ) AS due
+        )
+        UPDATE pending_deliveries AS held
+        SET lease = $5, due_at = now() + make_interval(secs => $6)
+        FROM picked
+        WHERE held.topic = $1 AND held.partition = $2
+          AND held.subscription_id = picked.subscription_id
+          AND held.event_offset = picked.event_offset AND held.event_id = picked.event_id
+        RETURNING held.subscription_id, held.partition, held.event_offset, held.event_id,
+                  held.payload, held.content_type, held.traceparent, held.attempts
+        "#,
+        topic,
+        partition,
+        subscription_ids,
+        rooms,
+        lease,
+        lease_seconds,
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// Removes up to `limit` rows whose subscription was deleted while they were written; how many.
+///
+/// # Errors
+/// The database's.
+pub async fn sweep_orphans(db: impl PgExecutor<'_>, limit: i64) -> sqlx::Result<u64> {
+    let swept = sqlx::query!(
+        r#"
+        DELETE FROM pending_deliveries WHERE ctid = ANY (ARRAY(
+            SELECT orphan.ctid FROM pending_deliveries AS orphan
+            WHERE NOT EXISTS (SELECT FROM subscriptions WHERE id = orphan.subscription_id)
+            LIMIT $1 FOR UPDATE SKIP LOCKED))
+        "#,
+        limit,
+    )
+    .execute(db)
+    .await?;
+    Ok(swept.rows_affected())
+}

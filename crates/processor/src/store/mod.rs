@@ -1,0 +1,13 @@
+//! The tables that only the processor writes: one table, one file, all its SQL.
+
+#![allow(
+    clippy::missing_errors_doc,
+    reason = "each returns the database's error and no other"
+)]
+
+pub mod attempts;
+pub mod progress;
+pub mod settled_ahead;
+
+/// The one shard there is, until a fan-out is split by subscription over replicas.
+pub const SHARD: i16 = 0;
