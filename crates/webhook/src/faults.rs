@@ -8,7 +8,6 @@
 //!
 //! What passes all five is received and answered 204, or with a `--status` that is a success.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -52,11 +51,11 @@ impl Faults {
 }
 
 /// Decides which requests fail: by their number, so that a seed repeats it and nothing is locked.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Dice {
     share: f64,
     seed: u64,
-    thrown: Arc<AtomicU64>,
+    thrown: AtomicU64,
 }
 
 impl Dice {
@@ -65,7 +64,7 @@ impl Dice {
         Self {
             share: faults.fail_rate,
             seed: faults.seed.unwrap_or_else(rand::random),
-            thrown: Arc::default(),
+            thrown: AtomicU64::default(),
         }
     }
 
@@ -98,7 +97,7 @@ mod tests {
     use super::*;
 
     fn dice(share: f64, seed: u64) -> Dice {
-        let thrown = Arc::default();
+        let thrown = AtomicU64::default();
         Dice {
             share,
             seed,

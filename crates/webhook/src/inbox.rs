@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use metrics::{Counter, counter, describe_counter};
 use serde::Serialize;
@@ -17,12 +17,12 @@ const REQUESTS: &str = "webhook_requests_total";
 const MAX_CITIES: usize = 10_000;
 const MAX_CITY_BYTES: usize = 256;
 
-/// The receiver's counts and memory. Cheap to clone.
-#[derive(Clone, Debug)]
+/// The receiver's counts and memory.
+#[derive(Debug)]
 pub struct Inbox {
     remember: NonZeroUsize,
-    state: Arc<Mutex<State>>,
-    meters: Arc<Meters>,
+    state: Mutex<State>,
+    meters: Meters,
 }
 
 #[derive(Debug)]
@@ -60,8 +60,8 @@ impl Inbox {
     pub fn new(remember: NonZeroUsize) -> Self {
         Self {
             remember,
-            state: Arc::new(Mutex::new(State::new(remember))),
-            meters: Arc::new(Meters::new()),
+            state: Mutex::new(State::new(remember)),
+            meters: Meters::new(),
         }
     }
 

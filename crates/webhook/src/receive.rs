@@ -2,6 +2,8 @@
 //!
 //! A POST to any path is a delivery, also to the paths of the probes: those answer GET only.
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{DefaultBodyLimit, Json, State};
@@ -18,15 +20,14 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Config;
 use crate::faults::{Dice, Faults};
 use crate::inbox::{Counts, Inbox, Novelty};
-
 use crate::recent::Digest;
 use crate::summary::Summary;
 
 /// The largest body that is read, in bytes.
 const MAX_BODY_BYTES: usize = 1024 * 1024;
 
-/// What a request needs of the receiver. Cheap to clone.
-#[derive(Clone, Debug)]
+/// What all requests share.
+#[derive(Debug)]
 pub struct Receiver {
     inbox: Inbox,
     faults: Faults,
@@ -68,7 +69,7 @@ impl Receiver {
             .method_not_allowed_fallback(receive.clone())
             .fallback(receive)
             .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
-            .with_state(self)
+            .with_state(Arc::new(self))
     }
 
     /// A stop ends it: nobody gains by waiting longer.
@@ -82,10 +83,8 @@ impl Receiver {
     /// What follows the delay: the other faults, and what is wrong with the request, in order.
     fn accept(&self, headers: &HeaderMap, body: Body) -> Result<Delivery, Refusal> {
         if self.faults.hang {
-            return Err((
-                StatusCode::SERVICE_UNAVAILABLE,
-                "told never to answer".into(),
-            ));
+            let why = "told never to answer".into();
+            return Err((StatusCode::SERVICE_UNAVAILABLE, why));
         }
         if let Some(status) = self.faults.refusal() {
             return Err((status, format!("told to answer {status}")));
@@ -127,7 +126,11 @@ impl Receiver {
     }
 }
 
-async fn receive(State(receiver): State<Receiver>, headers: HeaderMap, body: Body) -> Response {
+async fn receive(
+    State(receiver): State<Arc<Receiver>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
     receiver.delay().await;
     match receiver.accept(&headers, body) {
         Ok(delivery) => receiver.receive(delivery).await,
@@ -135,11 +138,11 @@ async fn receive(State(receiver): State<Receiver>, headers: HeaderMap, body: Bod
     }
 }
 
-async fn received(State(receiver): State<Receiver>) -> Json<Counts> {
+async fn received(State(receiver): State<Arc<Receiver>>) -> Json<Counts> {
     Json(receiver.inbox.counts())
 }
 
-async fn reset(State(receiver): State<Receiver>) -> StatusCode {
+async fn reset(State(receiver): State<Arc<Receiver>>) -> StatusCode {
     receiver.inbox.reset();
     StatusCode::NO_CONTENT
 }

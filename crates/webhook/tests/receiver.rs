@@ -181,7 +181,8 @@ async fn a_receiver_that_hangs_answers_nothing_until_it_is_stopped() {
     assert!(impatient.send().await.unwrap_err().is_timeout());
     assert_eq!(receiver.counts().await, [0, 0, 0, 1]);
 
-    receiver.stop_during(post.send(), 2).await;
+    let answer = receiver.stop_during(post.send(), 2).await;
+    assert_eq!(answer, StatusCode::SERVICE_UNAVAILABLE);
 }
 
 #[tokio::test]

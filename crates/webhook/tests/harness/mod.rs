@@ -76,19 +76,19 @@ impl Running {
     }
 
     /// Stops it once it has refused so many requests, of which `request` is the last.
-    pub async fn stop_during<F, T>(&mut self, request: F, refused: u64)
+    pub async fn stop_during<F>(&mut self, request: F, refused: u64) -> StatusCode
     where
-        F: Future<Output = reqwest::Result<T>>,
+        F: Future<Output = reqwest::Result<reqwest::Response>>,
     {
         let stop = async {
             while self.counts().await[3] < refused {}
             self.stop().await;
         };
-        // The request ends one way or the other, and that is all it has to do.
         let both = async { tokio::join!(request, stop) };
-        tokio::time::timeout(DEADLINE, both)
+        let (answer, ()) = tokio::time::timeout(DEADLINE, both)
             .await
-            .expect("the request is counted");
+            .expect("it is counted");
+        answer.unwrap().status()
     }
 }
 
