@@ -1,0 +1,33 @@
+//! The flags and environment of `api`.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use clap::Parser;
+use common::human;
+use common::store::StoreArgs;
+use common::telemetry::TelemetryArgs;
+
+/// Serves the API.
+#[derive(Clone, Debug, Parser)]
+#[command(version)]
+pub struct Config {
+    /// Where to listen, for the API and the probes alike.
+    #[arg(long, env = "API_LISTEN", default_value = "127.0.0.1:9090")]
+    pub listen: SocketAddr,
+    /// How long a request may take before it is answered with 503.
+    #[arg(long, env = "API_REQUEST_TIMEOUT", default_value = "30s", value_parser = human::duration)]
+    pub request_timeout: Duration,
+    /// How long requests may go on after a signal to stop.
+    #[arg(long, env = "API_DRAIN_TIMEOUT", default_value = "15s", value_parser = human::duration)]
+    pub drain_timeout: Duration,
+    /// How many connections to Postgres are open at most.
+    #[arg(long, env = "API_CONNECTIONS", default_value_t = 10)]
+    pub connections: u32,
+    /// Where Postgres is.
+    #[command(flatten)]
+    pub store: StoreArgs,
+    /// How logs are written.
+    #[command(flatten)]
+    pub telemetry: TelemetryArgs,
+}

@@ -1,0 +1,159 @@
+//! The one error of all handlers. It becomes a problem document where the request's id is
+//! known, in `observe`; here it is logged, once, if the fault is ours.
+//!
+//! Whatever the fault, a client reads a fixed text for it: the chain is for the log.
+
+use std::sync::Arc;
+
+use axum::http::HeaderValue;
+use axum::http::header::RETRY_AFTER;
+use axum::response::{IntoResponse, Response};
+use sqlx::error::DatabaseError;
+
+use crate::problem::Code;
+
+/// How many seconds a client is asked to wait while Postgres is away.
+const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("2");
+
+/// Why a request is refused. The texts are what the client reads.
+#[derive(Debug, thiserror::Error)]
+pub enum ApiError {
+    #[error("{0}")]
+    InvalidJson(String),
+    #[error("{detail}")]
+    InvalidField { pointer: String, detail: String },
+    #[error("{detail}")]
+    InvalidParameter { name: String, detail: String },
+    #[error("no {0} has this id")]
+    NotFound(&'static str),
+    #[error("nothing is served at this path")]
+    UnknownRoute,
+    #[error("this path does not take this method")]
+    MethodNotAllowed,
+    #[error("the body did not arrive in time")]
+    SlowBody,
+    #[error("another subscription has this name")]
+    NameTaken,
+    #[error("the body may have at most 1 MiB")]
+    BodyTooLarge,
+    #[error("send the body with the header `Content-Type: application/json`")]
+    UnsupportedMediaType,
+    #[error("the request failed by a fault of ours")]
+    Internal(#[source] anyhow::Error),
+    #[error("the database does not answer; try again")]
+    Unavailable(#[source] sqlx::Error),
+    #[error("the request took too long; try again")]
+    TimedOut,
+}
+
+impl ApiError {
+    /// What clients branch on.
+    pub fn code(&self) -> Code {
+        match self {
+            Self::InvalidJson(_) => Code::InvalidJson,
+            Self::InvalidField { .. } => Code::InvalidField,
+            Self::InvalidParameter { .. } => Code::InvalidParameter,
+            Self::NotFound(_) => Code::NotFound,
+            Self::UnknownRoute => Code::UnknownRoute,
+            Self::MethodNotAllowed => Code::MethodNotAllowed,
+            Self::SlowBody => Code::SlowBody,
+            Self::NameTaken => Code::NameTaken,
+            Self::BodyTooLarge => Code::BodyTooLarge,
+            Self::UnsupportedMediaType => Code::UnsupportedMediaType,
+            Self::Internal(_) => Code::Internal,
+            Self::Unavailable(_) => Code::Unavailable,
+            Self::TimedOut => Code::TimedOut,
+        }
+    }
+
+    /// The field of the body that is wrong (RFC 6901).
+    pub fn pointer(&self) -> Option<&str> {
+        match self {
+            Self::InvalidField { pointer, .. } => Some(pointer),
+            Self::NameTaken => Some("/name"),
+            _ => None,
+        }
+    }
+
+    /// The parameter of the URL that is wrong.
+    pub fn parameter(&self) -> Option<&str> {
+        match self {
+            Self::InvalidParameter { name, .. } => Some(name),
+            Self::NotFound(_) => Some("id"),
+            _ => None,
+        }
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let status = self.code().status();
+        let mut response = status.into_response();
+        if let Self::Unavailable(_) | Self::TimedOut = self {
+            response
+                .headers_mut()
+                .insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
+        }
+        if status.is_server_error() {
+            let error = anyhow::Error::new(self);
+            tracing::error!("{error:#}");
+            let error = error.downcast::<Self>().expect("it was made of one above");
+            response.extensions_mut().insert(Arc::new(error));
+        } else {
+            response.extensions_mut().insert(Arc::new(self));
+        }
+        response
+    }
+}
+
+impl From<sqlx::Error> for ApiError {
+    fn from(error: sqlx::Error) -> Self {
+        if is_away(&error) {
+            Self::Unavailable(error)
+        } else {
+            Self::Internal(error.into())
+        }
+    }
+}
+
+/// Whether the same request may succeed a little later.
+fn is_away(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed => true,
+        sqlx::Error::Database(error) => error.code().is_some_and(|code| is_transient(&code)),
+        _ => false,
+    }
+}
+
+/// SQLSTATE classes: connection exception, transaction rollback (deadlock), insufficient
+/// resources, operator intervention (shutdown, starting up), and a standby that was promoted.
+fn is_transient(sqlstate: &str) -> bool {
+    ["08", "40", "53", "57", "25006"]
+        .iter()
+        .any(|class| sqlstate.starts_with(class))
+}
+
+/// Turns the violation of a constraint into what it means to a client.
+pub trait OnConstraint<T> {
+    /// `refusal`, where the constraint `name` was violated.
+    fn on_constraint(self, name: &str, refusal: ApiError) -> Result<T, ApiError>;
+}
+
+impl<T> OnConstraint<T> for sqlx::Result<T> {
+    fn on_constraint(self, name: &str, refusal: ApiError) -> Result<T, ApiError> {
+        self.map_err(|error| {
+            let violated = error
+                .as_database_error()
+                .and_then(DatabaseError::constraint);
+            if violated == Some(name) {
+                refusal
+            } else {
+                error.into()
+            }
+        })
+    }
+}

@@ -1,0 +1,184 @@
+//! What handlers take from a request: a JSON body, the query, the id in the path.
+//!
+//! Each is like axum's extractor of that name, but a refusal is an [`ApiError`] that names the
+//! field or the parameter.
+
+use std::error::Error;
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::IntoResponse;
+use serde::de::DeserializeOwned;
+use serde::de::value::Error as QueryError;
+use serde_path_to_error::{Path as FieldPath, Segment};
+use tokio::time::timeout;
+use uuid::Uuid;
+
+use crate::error::ApiError;
+
+/// The largest body that is read.
+pub const MAX_BODY_BYTES: usize = 1024 * 1024;
+
+/// How long a body may take to arrive.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How much of what a client sent is repeated to it, in characters.
+const MAX_ECHO_CHARS: usize = 300;
+
+/// A JSON body.
+#[derive(Debug)]
+pub struct Json<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        if !declares_json(request.headers()) {
+            return Err(ApiError::UnsupportedMediaType);
+        }
+        let body = timeout(BODY_TIMEOUT, Bytes::from_request(request, state))
+            .await
+            .map_err(|_| ApiError::SlowBody)?
+            .map_err(|rejection| match rejection.into_response().status() {
+                StatusCode::PAYLOAD_TOO_LARGE => ApiError::BodyTooLarge,
+                _ => ApiError::InvalidJson("the body broke off".into()),
+            })?;
+        parse(&body).map(Self)
+    }
+}
+
+fn declares_json(headers: &HeaderMap) -> bool {
+    let declared = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    let essence = declared
+        .unwrap_or_default()
+        .split(';')
+        .next()
+        .unwrap_or_default();
+    let essence = essence.trim().to_ascii_lowercase();
+    essence == "application/json"
+        || (essence.starts_with("application/") && essence.ends_with("+json"))
+}
+
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+    let mut json = serde_json::Deserializer::from_slice(body);
+    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        if error.inner().is_data() {
+            let detail = without_position(error.inner());
+            let pointer = pointer(error.path(), &detail);
+            ApiError::InvalidField { pointer, detail }
+        } else {
+            ApiError::InvalidJson(error.into_inner().to_string())
+        }
+    })?;
+    json.end()
+        .map_err(|error| ApiError::InvalidJson(error.to_string()))?;
+    Ok(value)
+}
+
+/// The message alone: the pointer says where.
+fn without_position(error: &serde_json::Error) -> String {
+    let message = error.to_string();
+    let end = message.rfind(" at line ").unwrap_or(message.len());
+    echo(&message[..end])
+}
+
+/// Where in the body (RFC 6901). A field that is missing, unknown or there twice is named by the
+/// message only: the path ends at the object around it.
+fn pointer(path: &FieldPath, message: &str) -> String {
+    let mut pointer = String::new();
+    for segment in path {
+        match segment {
+            Segment::Seq { index } => push_escaped(&mut pointer, &index.to_string()),
+            Segment::Map { key } => push_escaped(&mut pointer, key),
+            Segment::Enum { variant } => push_escaped(&mut pointer, variant),
+            Segment::Unknown => {}
+        }
+    }
+    if let Some(field) = field_in(message) {
+        let mut last = String::new();
+        push_escaped(&mut last, field);
+        if !pointer.ends_with(&last) {
+            pointer.push_str(&last);
+        }
+    }
+    echo(&pointer)
+}
+
+fn push_escaped(pointer: &mut String, key: &str) {
+    pointer.push('/');
+    pointer.push_str(&key.replace('~', "~0").replace('/', "~1"));
+}
+
+/// The field in serde's "missing field `x`", "unknown field `x`, …", "duplicate field `x`".
+fn field_in(message: &str) -> Option<&str> {
+    let (kind, rest) = message.split_once(" field `")?;
+    let is_ours = matches!(kind, "missing" | "unknown" | "duplicate");
+    is_ours.then(|| rest.split('`').next())?
+}
+
+fn echo(text: &str) -> String {
+    text.chars().take(MAX_ECHO_CHARS).collect()
+}
+
+/// The query.
+#[derive(Debug)]
+pub struct Query<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        axum::extract::Query::try_from_uri(&parts.uri)
+            .map(|axum::extract::Query(query)| Self(query))
+            .map_err(|rejection| invalid_parameter(&rejection))
+    }
+}
+
+fn invalid_parameter(rejection: &(dyn Error + 'static)) -> ApiError {
+    let mut causes = std::iter::successors(Some(rejection), |&error| error.source());
+    let located =
+        causes.find_map(<dyn Error>::downcast_ref::<serde_path_to_error::Error<QueryError>>);
+    let detail = located.map_or_else(|| rejection.to_string(), |error| error.inner().to_string());
+    let path = located.map(|error| pointer(error.path(), &detail));
+    ApiError::InvalidParameter {
+        name: path.unwrap_or_default().trim_start_matches('/').to_owned(),
+        detail: echo(&detail),
+    }
+}
+
+/// The `{id}` of the path.
+#[derive(Debug)]
+pub struct Path<T>(pub T);
+
+/// What an id may be.
+pub trait Id: DeserializeOwned + Send {
+    /// Completes "the id is not …".
+    const KIND: &str;
+}
+
+impl Id for Uuid {
+    const KIND: &str = "a UUID";
+}
+
+impl Id for i64 {
+    const KIND: &str = "a whole number of 64 bits";
+}
+
+impl<T: Id, S: Send + Sync> FromRequestParts<S> for Path<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        axum::extract::Path::from_request_parts(parts, state)
+            .await
+            .map(|axum::extract::Path(id)| Self(id))
+            .map_err(|_| ApiError::InvalidParameter {
+                name: "id".into(),
+                detail: format!("the id is not {}", T::KIND),
+            })
+    }
+}

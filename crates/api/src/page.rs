@@ -1,0 +1,20 @@
+//! `GET /`: the entry page, for a person who opens the port in a browser.
+
+use axum::response::Html;
+use sqlx::PgPool;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+/// The routes of this file.
+pub fn routes() -> OpenApiRouter<PgPool> {
+    OpenApiRouter::default().routes(routes!(entry))
+}
+
+/// The entry page
+#[utoipa::path(get, path = "/", tag = "pages", responses(
+    (status = 200, body = String, content_type = "text/html", description = "Where to go from here",
+     example = "<!doctype html>…"),
+))]
+async fn entry() -> Html<&'static str> {
+    Html(include_str!("page.html"))
+}

@@ -1,0 +1,143 @@
+//! The body of every refusal: an RFC 9457 problem document.
+//!
+//! `code` is what clients branch on; the set is closed, and each code has one status and one
+//! title. `pointer` (RFC 6901) names the field of the body, `parameter` the part of the URL.
+
+use axum::http::StatusCode;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::error::ApiError;
+
+/// The content type of a [`Problem`] (RFC 9457, section 3).
+pub const CONTENT_TYPE: &str = "application/problem+json";
+
+/// What kind of refusal it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Code {
+    /// The body is not JSON.
+    InvalidJson,
+    /// An id in the path or a parameter in the query is wrong.
+    InvalidParameter,
+    /// No row has the id.
+    NotFound,
+    /// Nothing is served at the path.
+    UnknownRoute,
+    /// The path does not take the method.
+    MethodNotAllowed,
+    /// The body did not arrive in time.
+    SlowBody,
+    /// Another subscription has the name.
+    NameTaken,
+    /// The body is larger than 1 MiB.
+    BodyTooLarge,
+    /// The body is not declared to be JSON.
+    UnsupportedMediaType,
+    /// A field of the body is missing, unknown or wrong.
+    InvalidField,
+    /// A fault of ours; the log has it under the `request_id`.
+    Internal,
+    /// Postgres is away.
+    Unavailable,
+    /// The answer was not ready in time.
+    TimedOut,
+}
+
+impl Code {
+    /// The HTTP status of a refusal of this kind.
+    pub fn status(self) -> StatusCode {
+        match self {
+            Self::InvalidJson | Self::InvalidParameter => StatusCode::BAD_REQUEST,
+            Self::NotFound | Self::UnknownRoute => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::SlowBody => StatusCode::REQUEST_TIMEOUT,
+            Self::NameTaken => StatusCode::CONFLICT,
+            Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::InvalidField => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Unavailable | Self::TimedOut => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    /// A summary that is the same for all refusals of this kind.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::InvalidJson => "The body is not JSON",
+            Self::InvalidParameter => "A parameter is wrong",
+            Self::NotFound => "There is none of this id",
+            Self::UnknownRoute => "Nothing is served here",
+            Self::MethodNotAllowed => "The method is not served here",
+            Self::SlowBody => "The body came too slowly",
+            Self::NameTaken => "The name is taken",
+            Self::BodyTooLarge => "The body is too large",
+            Self::UnsupportedMediaType => "The body is not declared to be JSON",
+            Self::InvalidField => "A field is wrong",
+            Self::Internal => "Something went wrong here",
+            Self::Unavailable => "The database is away",
+            Self::TimedOut => "The answer took too long",
+        }
+    }
+
+    /// The problem type's URI: the name of the code, since no page describes it further.
+    fn type_uri(self) -> &'static str {
+        match self {
+            Self::InvalidJson => "urn:temperature-webhooks:problem:invalid_json",
+            Self::InvalidParameter => "urn:temperature-webhooks:problem:invalid_parameter",
+            Self::NotFound => "urn:temperature-webhooks:problem:not_found",
+            Self::UnknownRoute => "urn:temperature-webhooks:problem:unknown_route",
+            Self::MethodNotAllowed => "urn:temperature-webhooks:problem:method_not_allowed",
+            Self::SlowBody => "urn:temperature-webhooks:problem:slow_body",
+            Self::NameTaken => "urn:temperature-webhooks:problem:name_taken",
+            Self::BodyTooLarge => "urn:temperature-webhooks:problem:body_too_large",
+            Self::UnsupportedMediaType => "urn:temperature-webhooks:problem:unsupported_media_type",
+            Self::InvalidField => "urn:temperature-webhooks:problem:invalid_field",
+            Self::Internal => "urn:temperature-webhooks:problem:internal",
+            Self::Unavailable => "urn:temperature-webhooks:problem:unavailable",
+            Self::TimedOut => "urn:temperature-webhooks:problem:timed_out",
+        }
+    }
+}
+
+/// A refusal (RFC 9457).
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Problem {
+    /// A URI that identifies the kind of problem: `urn:temperature-webhooks:problem:` and `code`.
+    #[serde(rename = "type")]
+    type_uri: &'static str,
+    /// A summary of the kind of problem.
+    title: &'static str,
+    /// The HTTP status.
+    #[schema(value_type = u16)]
+    status: u16,
+    /// What is wrong with this request.
+    detail: String,
+    /// What clients branch on.
+    code: Code,
+    /// Which field of the body it is about (RFC 6901).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pointer: Option<String>,
+    /// Which parameter of the URL it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parameter: Option<String>,
+    /// The request's `x-request-id`, under which the log has more.
+    request_id: String,
+}
+
+impl Problem {
+    /// The document that tells a client of `error`.
+    pub fn new(error: &ApiError, request_id: &str) -> Self {
+        let code = error.code();
+        Self {
+            type_uri: code.type_uri(),
+            title: code.title(),
+            status: code.status().as_u16(),
+            detail: error.to_string(),
+            code,
+            pointer: error.pointer().map(str::to_owned),
+            parameter: error.parameter().map(str::to_owned),
+            request_id: request_id.to_owned(),
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! All routes, and around them what holds for each: a bound on body and time, and `observe`.
+
+use std::any::Any;
+use std::time::Duration;
+
+use anyhow::anyhow;
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Router};
+use sqlx::PgPool;
+use tower_http::catch_panic::CatchPanicLayer;
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::document::{self, Document};
+use crate::error::ApiError;
+use crate::extract::MAX_BODY_BYTES;
+use crate::observe::observe;
+use crate::{dead_letters, page, subscriptions};
+
+/// The router, and the OpenAPI document of what it serves.
+pub struct Api {
+    /// Serves everything.
+    pub router: Router,
+    /// What `/openapi.json` answers.
+    pub document: utoipa::openapi::OpenApi,
+}
+
+/// The API over `db`, beside the routes of `admin`; an answer takes `request_timeout` at most.
+pub fn routes(db: PgPool, admin: Router, request_timeout: Duration) -> Api {
+    let (router, openapi) = OpenApiRouter::with_openapi(document::base())
+        .merge(page::routes())
+        .merge(document::routes())
+        .merge(subscriptions::routes())
+        .merge(dead_letters::routes())
+        .split_for_parts();
+    let router = router
+        .with_state(db)
+        .merge(admin)
+        .merge(document::swagger_ui())
+        .fallback(async || ApiError::UnknownRoute)
+        .method_not_allowed_fallback(async || ApiError::MethodNotAllowed)
+        .layer(Extension(Document::new(&openapi)))
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn(move |request, next| {
+            in_time(request_timeout, request, next)
+        }))
+        .layer(from_fn(observe));
+    Api {
+        router,
+        document: openapi,
+    }
+}
+
+async fn in_time(limit: Duration, request: Request, next: Next) -> Response {
+    tokio::time::timeout(limit, next.run(request))
+        .await
+        .unwrap_or_else(|_| ApiError::TimedOut.into_response())
+}
+
+fn panicked(panic: Box<dyn Any + Send>) -> Response {
+    let text = match panic.downcast::<String>() {
+        Ok(text) => *text,
+        Err(panic) => panic
+            .downcast::<&str>()
+            .map_or_else(|_| String::new(), |text| text.to_string()),
+    };
+    ApiError::Internal(anyhow!("a handler panicked: {text}")).into_response()
+}

@@ -1,0 +1,62 @@
+//! The service: the listener, and the watch on Postgres.
+
+use anyhow::Context;
+use common::probes::{self, Component, Readiness};
+use metrics_exporter_prometheus::PrometheusHandle;
+use sqlx::PgPool;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+use crate::{health, observe, routes};
+
+/// The API, listening.
+#[derive(Debug)]
+pub struct Service {
+    listener: TcpListener,
+    routes: axum::Router,
+    db: PgPool,
+    postgres: Component,
+}
+
+impl Service {
+    /// Listens, and lays the routes.
+    ///
+    /// # Errors
+    /// That the address cannot be bound.
+    pub async fn new(
+        config: &Config,
+        db: PgPool,
+        metrics: PrometheusHandle,
+    ) -> anyhow::Result<Self> {
+        observe::describe_metrics();
+        let readiness = Readiness::default();
+        let postgres = readiness.component("postgres");
+        let admin = probes::router(readiness, metrics);
+        let listener = probes::bind(config.listen).await?;
+        tracing::info!(address = %config.listen, "listening");
+        Ok(Self {
+            listener,
+            routes: routes(db.clone(), admin, config.request_timeout).router,
+            db,
+            postgres,
+        })
+    }
+
+    /// Serves until `stop`, and then until the requests under way are answered.
+    ///
+    /// # Errors
+    /// That the listener or the watch failed.
+    pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
+        let mut tasks = JoinSet::new();
+        tasks.spawn(probes::serve(self.listener, self.routes, stop.clone()));
+        tasks.spawn(health::watch(self.db, self.postgres, stop.clone()));
+        let mut outcome = Ok(());
+        while let Some(ended) = tasks.join_next().await {
+            stop.cancel();
+            outcome = outcome.and(ended.context("a task panicked").flatten());
+        }
+        outcome
+    }
+}
