@@ -5,9 +5,9 @@
 //! dies with it.
 
 pub mod config;
-pub mod faults;
-pub mod inbox;
-pub mod receive;
-pub mod recent;
+mod faults;
+mod inbox;
+mod receive;
+mod recent;
 pub mod service;
-pub mod summary;
+mod summary;
