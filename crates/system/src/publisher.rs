@@ -8,8 +8,8 @@
 //!
 //! Closing blocks, so it happens on a thread for that.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context, bail};
 use common::kafka::KafkaArgs;
@@ -47,7 +47,7 @@ pub struct Publisher {
 pub struct Tally {
     handed: AtomicU64,
     acknowledged: AtomicU64,
-    trouble: Mutex<Option<String>>,
+    all_down: AtomicBool,
     failure: OnceLock<String>,
 }
 
@@ -148,13 +148,9 @@ impl Tally {
             .saturating_sub(acknowledged)
     }
 
-    /// What was last wrong with the connection, once.
-    pub fn take_trouble(&self) -> Option<String> {
-        self.trouble().take()
-    }
-
-    fn trouble(&self) -> std::sync::MutexGuard<'_, Option<String>> {
-        self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Whether all brokers were reported down since this was last asked.
+    pub fn take_all_down(&self) -> bool {
+        self.all_down.swap(false, Ordering::Relaxed)
     }
 
     /// Keeps the first failure; the others follow from it.
@@ -206,7 +202,9 @@ impl ClientContext for Reports {
             Some(RDKafkaErrorCode::Fatal) => {
                 self.tally.fail(format!("the producer failed: {reason}"));
             }
-            Some(RDKafkaErrorCode::AllBrokersDown) => *self.tally.trouble() = Some(reason.into()),
+            Some(RDKafkaErrorCode::AllBrokersDown) => {
+                self.tally.all_down.store(true, Ordering::Relaxed);
+            }
             _ => tracing::debug!(%error, reason, "Kafka client error"),
         }
     }

@@ -194,7 +194,7 @@ mod tests {
         for reading in simulation(4).take(20_000) {
             assert!(
                 reading
-                    .reading
+                    .value
                     .to_string()
                     .split('.')
                     .nth(1)

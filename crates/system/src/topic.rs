@@ -42,7 +42,7 @@ pub async fn create(
         if is_final(&error) {
             return Err(error).with_context(|| format!("creating the topic {}", args.kafka_topic));
         }
-        kafka.down(error.to_string());
+        kafka.down(format!("not reached yet: {error}"));
         if !waiting {
             tracing::warn!(brokers = args.kafka_brokers, %error, "waiting for Kafka");
             waiting = true;

@@ -15,6 +15,9 @@ use crate::publisher::Tally;
 /// Events that were given to the producer and are not acknowledged.
 const OPEN: &str = "system_events_open";
 
+/// What is wrong when librdkafka can reach no broker.
+const ALL_DOWN: &str = "no broker can be reached";
+
 /// How often it looks.
 const INTERVAL: Duration = Duration::from_millis(250);
 
@@ -65,7 +68,7 @@ fn tell(kafka: &Component, change: Option<Result<(), String>>) {
 struct Glance {
     acknowledged: u64,
     open: u64,
-    trouble: Option<String>,
+    all_down: bool,
 }
 
 impl Glance {
@@ -73,7 +76,7 @@ impl Glance {
         Self {
             acknowledged: tally.acknowledged(),
             open: tally.open(),
-            trouble: tally.take_trouble(),
+            all_down: tally.take_all_down(),
         }
     }
 }
@@ -103,12 +106,14 @@ impl Health {
             self.content_at = now;
         }
         let stuck = now - self.content_at >= PATIENCE;
-        let silence = || stuck.then(|| format!("nothing acknowledged for {PATIENCE:?}"));
-        match glance.trouble.clone().or_else(silence) {
-            Some(reason) => std::mem::replace(&mut self.well, false).then_some(Err(reason)),
-            None if progress => (!std::mem::replace(&mut self.well, true)).then_some(Ok(())),
-            None => None,
-        }
+        let verdict = match (glance.all_down, stuck, progress) {
+            (true, _, _) => Err(ALL_DOWN.to_owned()),
+            (_, true, _) => Err(format!("nothing was acknowledged for {PATIENCE:?}")),
+            (_, _, true) => Ok(()),
+            _ => return None,
+        };
+        let was_well = std::mem::replace(&mut self.well, verdict.is_ok());
+        (was_well != self.well).then_some(verdict)
     }
 }
 
@@ -116,17 +121,16 @@ impl Health {
 mod tests {
     use super::*;
 
-    /// Judges one glance a second after the other, at (acknowledged, open, trouble).
-    fn judge(glances: &[(u64, u64, Option<&str>)]) -> Vec<Option<Result<(), String>>> {
+    /// Judges one glance a second after the other, at acknowledged, open, all down.
+    fn judge(glances: &[(u64, u64, bool)]) -> Vec<Option<Result<(), String>>> {
         let mut now = Instant::now();
         let mut health = Health::new(now);
-        let judge = |&(acknowledged, open, trouble): &(u64, u64, Option<&str>)| {
+        let judge = |&(acknowledged, open, all_down): &(u64, u64, bool)| {
             now += Duration::from_secs(1);
-            let trouble = trouble.map(str::to_owned);
             let glance = Glance {
                 acknowledged,
                 open,
-                trouble,
+                all_down,
             };
             health.judge(&glance, now)
         };
@@ -135,27 +139,29 @@ mod tests {
 
     #[test]
     fn trouble_is_told_once_and_ends_with_an_acknowledgement() {
-        let down = Some("all brokers down");
         let told = judge(&[
-            (1, 0, None),
-            (1, 5, down),
-            (1, 9, down),
-            (1, 9, None),
-            (2, 8, None),
+            (1, 0, false),
+            (1, 5, true),
+            (1, 9, true),
+            (1, 9, false),
+            (2, 8, false),
         ]);
-        let away = Some(Err("all brokers down".to_owned()));
+        let away = Some(Err(ALL_DOWN.to_owned()));
         assert_eq!(told, [None, away, None, None, Some(Ok(()))]);
     }
 
     #[test]
     fn events_that_wait_too_long_are_trouble() {
-        let told = judge(&[(1, 3, None); 6]);
+        let told = judge(&[(1, 3, false); 6]);
         assert_eq!(told[..5], [None, None, None, None, None]);
-        assert_eq!(told[5], Some(Err("nothing acknowledged for 5s".to_owned())));
+        assert_eq!(
+            told[5],
+            Some(Err("nothing was acknowledged for 5s".to_owned()))
+        );
     }
 
     #[test]
     fn having_nothing_to_publish_is_no_trouble() {
-        assert!(judge(&[(1, 0, None); 20]).iter().all(Option::is_none));
+        assert!(judge(&[(1, 0, false); 20]).iter().all(Option::is_none));
     }
 }
