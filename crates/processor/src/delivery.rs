@@ -8,10 +8,12 @@ use uuid::Uuid;
 
 use crate::budget::Hold;
 use crate::event::Event;
+use crate::retry::Schedule;
 use crate::verdict::{Failure, Verdict};
 
-/// What a queued delivery costs besides its event, in bytes.
-pub const DELIVERY_BYTES: usize = 160;
+/// What a delivery costs besides its event, in bytes: itself, and what is known of its attempt
+/// while that waits to be recorded, with as much again for the room that growing queues keep.
+pub const DELIVERY_BYTES: usize = 2 * (size_of::<Delivery>() + size_of::<Attempt>());
 
 /// A hold on an offset, under the epoch in which its partition is owned. Not `Clone`: it returns
 /// once, with the outcome; lost on the way, it holds the watermark back for ever.
@@ -73,6 +75,25 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// What becomes of a delivery after its `made`th attempt.
+    ///
+    /// `jitter` is uniform in `[0, 1)`.
+    pub fn of(verdict: Verdict, made: u32, schedule: &Schedule, jitter: f64) -> Self {
+        let dead = |reason| Self::DeadLettered { reason };
+        match verdict {
+            Verdict::Delivered => Self::Delivered,
+            Verdict::Reject => dead(Reason::Gone),
+            Verdict::Retry { after } => schedule
+                .delay(made, jitter, after)
+                .map_or(dead(Reason::Exhausted), |after| Self::Retry { after }),
+        }
+    }
+
+    /// It is pending, and due at once.
+    pub const PARKED: Self = Self::Retry {
+        after: Duration::ZERO,
+    };
+
     /// As metrics name it.
     pub fn label(self) -> &'static str {
         match self {
@@ -102,6 +123,32 @@ impl Reason {
         match self {
             Self::Exhausted => "exhausted",
             Self::Gone => "gone",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_verdict_and_the_schedule_decide_what_becomes_of_a_delivery() {
+        let schedule: Schedule = "10s".parse().unwrap();
+        let retry = Verdict::Retry { after: None };
+        let after = Duration::from_secs(5);
+        let dead = |reason| Outcome::DeadLettered { reason };
+        for (verdict, made, outcome) in [
+            (Verdict::Delivered, 1, Outcome::Delivered),
+            (Verdict::Delivered, 9, Outcome::Delivered),
+            (Verdict::Reject, 1, dead(Reason::Gone)),
+            (retry, 1, Outcome::Retry { after }),
+            (retry, 2, dead(Reason::Exhausted)),
+        ] {
+            assert_eq!(
+                Outcome::of(verdict, made, &schedule, 0.0),
+                outcome,
+                "{verdict:?} {made}"
+            );
         }
     }
 }

@@ -10,11 +10,15 @@
 )]
 
 pub mod budget;
+pub mod config;
 pub mod delivery;
 pub mod event;
 pub mod fan_out;
 pub mod lanes;
+pub mod observe;
+pub mod recorder;
 pub mod retry;
+pub mod sender;
 pub mod store;
 pub mod subscription;
 pub mod verdict;

@@ -9,6 +9,8 @@ use sqlx::PgExecutor;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::pending_deliveries::Keys;
+
 /// Why a delivery ended here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, sqlx::Type)]
 #[sqlx(type_name = "text", rename_all = "snake_case")]
@@ -187,4 +189,118 @@ pub async fn requeue(db: impl PgExecutor<'_>, ids: &[i64]) -> sqlx::Result<Vec<R
     )
     .fetch_all(db)
     .await
+}
+
+/// A batch of rows to add, column by column, all of one topic.
+#[derive(Debug, Default)]
+pub struct Columns {
+    /// Whose deliveries, and where their events are in the topic.
+    pub keys: Keys,
+    /// The events' bytes.
+    pub payloads: Vec<Vec<u8>>,
+    /// The events' content types.
+    pub content_types: Vec<Option<String>>,
+    /// W3C Trace Context.
+    pub traceparents: Vec<Option<String>>,
+    /// Why each is dead.
+    pub reasons: Vec<Reason>,
+    /// How many attempts were made.
+    pub attempts: Vec<i32>,
+    /// The HTTP status of the last.
+    pub last_statuses: Vec<Option<i32>>,
+    /// The class of the last failure.
+    pub last_errors: Vec<Option<String>>,
+    /// Under which lease the delivery was pending; `None` when it was not.
+    pub leases: Vec<Option<Uuid>>,
+}
+
+/// Adds a batch. One that was pending is left out unless its row is there under that lease: it is
+/// another's by now, who will say what becomes of it.
+///
+/// # Errors
+/// The database's.
+pub async fn insert_all(db: impl PgExecutor<'_>, topic: &str, batch: &Columns) -> sqlx::Result<()> {
+    sqlx::query!(
+        r#"
+        INSERT INTO dead_letters (topic, subscription_id, partition, event_offset, event_id, payload,
+                                  content_type, traceparent, reason, attempts, last_status, last_error)
+        SELECT $1, subscription_id, partition, event_offset, event_id, payload, content_type,
+               traceparent, reason, attempts, last_status, last_error
+        FROM UNNEST($2::uuid[], $3::int[], $4::bigint[], $5::text[], $6::bytea[], $7::text[],
+                    $8::text[], $9::text[], $10::int[], $11::int[], $12::text[], $13::uuid[])
+            AS dead (subscription_id, partition, event_offset, event_id, payload, content_type,
+                     traceparent, reason, attempts, last_status, last_error, lease)
+        WHERE lease IS NULL OR EXISTS (
+            SELECT FROM pending_deliveries AS held
+            WHERE held.topic = $1 AND held.subscription_id = dead.subscription_id
+              AND held.partition = dead.partition AND held.event_offset = dead.event_offset
+              AND held.event_id = dead.event_id AND held.lease = dead.lease)
+        "#,
+        topic,
+        &batch.keys.subscription_ids,
+        &batch.keys.partitions,
+        &batch.keys.event_offsets,
+        &batch.keys.event_ids,
+        &batch.payloads,
+        &batch.content_types as &[Option<String>],
+        &batch.traceparents as &[Option<String>],
+        &batch.reasons as &[Reason],
+        &batch.attempts,
+        &batch.last_statuses as &[Option<i32>],
+        &batch.last_errors as &[Option<String>],
+        &batch.leases as &[Option<Uuid>],
+    )
+    .execute(db)
+    .await
+    .map(drop)
+}
+
+/// A record that is no event.
+#[derive(Debug)]
+pub struct Malformed<'a> {
+    /// Its partition.
+    pub partition: i32,
+    /// Its offset there.
+    pub offset: i64,
+    /// The id derived from its place.
+    pub event_id: &'a str,
+    /// Its value, as it is.
+    pub payload: &'a [u8],
+    /// Its content type.
+    pub content_type: Option<&'a str>,
+    /// W3C Trace Context.
+    pub traceparent: Option<&'a str>,
+    /// Why it is no event.
+    pub error: &'a str,
+}
+
+/// Adds a record that is no event, once however often it is read.
+///
+/// # Errors
+/// The database's.
+pub async fn insert_malformed(
+    db: impl PgExecutor<'_>,
+    topic: &str,
+    record: &Malformed<'_>,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        r#"
+        INSERT INTO dead_letters (topic, partition, event_offset, event_id, payload, content_type,
+                                  traceparent, reason, attempts, last_error)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, 'malformed', 0, $8)
+        ON CONFLICT (topic, partition, event_offset, event_id) WHERE subscription_id IS NULL
+        DO NOTHING
+        "#,
+        topic,
+        record.partition,
+        record.offset,
+        record.event_id,
+        record.payload,
+        record.content_type,
+        record.traceparent,
+        record.error,
+    )
+    .execute(db)
+    .await
+    .map(drop)
 }

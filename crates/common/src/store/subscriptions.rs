@@ -251,6 +251,47 @@ pub async fn list(db: impl PgExecutor<'_>, skip: i64, limit: i64) -> sqlx::Resul
     .await
 }
 
+/// All of them.
+///
+/// # Errors
+/// The database's.
+pub async fn all(db: impl PgExecutor<'_>) -> sqlx::Result<Vec<Row>> {
+    sqlx::query_as!(
+        Row,
+        r#"
+        SELECT id, name, description, url, auth_key AS "auth_key: AuthKey", event_types, cities,
+               state AS "state: State", disabled_reason, disabled_at, created_at, updated_at
+        FROM subscriptions
+        "#,
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// Disables those that are active, and says why. In the order of their ids, so that two at once
+/// do not wait for each other for ever.
+///
+/// # Errors
+/// The database's.
+pub async fn disable_all(db: impl PgExecutor<'_>, ids: &[Uuid], reason: &str) -> sqlx::Result<()> {
+    sqlx::query!(
+        r#"
+        WITH wanted AS MATERIALIZED (
+            SELECT id FROM subscriptions WHERE id = ANY($1) AND state = 'active'
+            ORDER BY id FOR NO KEY UPDATE
+        )
+        UPDATE subscriptions SET state = 'disabled', disabled_reason = $2, disabled_at = now(),
+               updated_at = now()
+        FROM wanted WHERE subscriptions.id = wanted.id
+        "#,
+        ids,
+        reason,
+    )
+    .execute(db)
+    .await
+    .map(drop)
+}
+
 /// Changes what is named, and gives the row as it is then.
 ///
 /// # Errors

@@ -1,0 +1,188 @@
+//! The flags and environment of `processor`, and what holds between them.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::ensure;
+use clap::{Parser, value_parser};
+use common::human;
+use common::kafka::KafkaArgs;
+use common::store::StoreArgs;
+use common::telemetry::TelemetryArgs;
+
+use crate::lanes::Limits;
+use crate::retry::Schedule;
+
+/// Consumes temperature events from Kafka and delivers each to everyone who wants it.
+#[derive(Clone, Debug, Parser)]
+#[command(version)]
+pub struct Config {
+    /// Where the probes and metrics are served.
+    #[arg(long, env = "PROCESSOR_ADMIN_LISTEN", default_value = "127.0.0.1:9091")]
+    pub admin_listen: SocketAddr,
+    /// The consumer group; the replicas of one group share the partitions of the topic.
+    #[arg(long, env = "KAFKA_GROUP", default_value = "processor")]
+    pub kafka_group: String,
+    /// After how long without a sign of life a replica loses its partitions to the others.
+    #[arg(long, env = "KAFKA_SESSION_TIMEOUT", default_value = "10s", value_parser = human::duration)]
+    pub session_timeout: Duration,
+    /// The waits before a failed delivery is tried again; each is jittered over its upper half.
+    /// When they are used up the delivery is a dead letter.
+    #[arg(
+        long,
+        env = "RETRY_SCHEDULE",
+        default_value = "5s,30s,2m,10m,30m,2h,5h,10h"
+    )]
+    pub retry_schedule: Schedule,
+    /// How long one attempt may take: connecting, sending, and reading the response.
+    #[arg(long, env = "ATTEMPT_TIMEOUT", default_value = "10s", value_parser = human::duration)]
+    pub attempt_timeout: Duration,
+    /// How long a claimed pending delivery is held before another may claim it.
+    #[arg(long, env = "LEASE", default_value = "60s", value_parser = human::duration)]
+    pub lease: Duration,
+    /// How often to look for pending deliveries that are due.
+    #[arg(long, env = "PENDING_POLL", default_value = "1s", value_parser = human::duration)]
+    pub pending_poll: Duration,
+    /// What events, queues and requests may hold together.
+    #[arg(long, env = "MEMORY_BUDGET", default_value = "256MiB", value_parser = human::bytes)]
+    pub memory_budget: usize,
+    /// How many deliveries may wait for one subscription; what does not fit is parked.
+    #[arg(long, env = "LANE_QUEUE", default_value = "256", value_parser = positive())]
+    pub lane_queue: u64,
+    /// How many claimed pending deliveries may wait for one subscription besides.
+    #[arg(long, env = "LANE_RETRIES", default_value = "16", value_parser = positive())]
+    pub lane_retries: u64,
+    /// How long a delivery may wait in its lane before it is parked.
+    #[arg(long, env = "LANE_PATIENCE", default_value = "5s", value_parser = human::duration)]
+    pub lane_patience: Duration,
+    /// How many requests may be in flight to one subscription.
+    #[arg(long, env = "LANE_IN_FLIGHT", default_value = "16", value_parser = positive())]
+    pub lane_in_flight: u64,
+    /// How many requests may be in flight over all.
+    #[arg(long, env = "IN_FLIGHT", default_value = "1024", value_parser = positive())]
+    pub in_flight: u64,
+    /// How long outcomes are gathered before they are written.
+    #[arg(long, env = "FLUSH_INTERVAL", default_value = "20ms", value_parser = human::duration)]
+    pub flush_interval: Duration,
+    /// How many outcomes are written at once.
+    #[arg(long, env = "FLUSH_OUTCOMES", default_value = "5000", value_parser = positive())]
+    pub flush_outcomes: u64,
+    /// For how many days the record of attempts is kept.
+    #[arg(long, env = "ATTEMPTS_KEPT_DAYS", default_value = "14", value_parser = positive())]
+    pub attempts_kept_days: u64,
+    /// How long requests in flight are waited for when a partition moves to another replica.
+    #[arg(long, env = "REVOKE_TIMEOUT", default_value = "2s", value_parser = human::duration)]
+    pub revoke_timeout: Duration,
+    /// How long it may take to stop after a signal; longer than an attempt.
+    #[arg(long, env = "PROCESSOR_DRAIN_TIMEOUT", default_value = "20s", value_parser = human::duration)]
+    pub drain_timeout: Duration,
+    /// How many connections to Postgres are open at most.
+    #[arg(long, env = "PROCESSOR_CONNECTIONS", default_value = "8", value_parser = value_parser!(u32).range(MIN_CONNECTIONS..))]
+    pub connections: u32,
+    /// Where Kafka is.
+    #[command(flatten)]
+    pub kafka: KafkaArgs,
+    /// Where Postgres is.
+    #[command(flatten)]
+    pub store: StoreArgs,
+    /// How logs are written.
+    #[command(flatten)]
+    pub telemetry: TelemetryArgs,
+}
+
+/// The listener keeps one; the recorder, the claimer, the consumer and maintenance take turns.
+const MIN_CONNECTIONS: i64 = 4;
+
+/// What is left of a drain when the last attempt has ended: to record, to commit, to leave the
+/// consumer group.
+pub const CLOSING: Duration = Duration::from_secs(5);
+
+fn positive() -> clap::builder::RangedU64ValueParser {
+    value_parser!(u64).range(1..=1_000_000)
+}
+
+impl Config {
+    /// Holds the settings against each other.
+    ///
+    /// # Errors
+    /// Names the two that do not fit.
+    pub fn check(&self) -> anyhow::Result<()> {
+        ensure!(
+            self.drain_timeout >= self.attempt_timeout + CLOSING,
+            "PROCESSOR_DRAIN_TIMEOUT ({:?}) must be {CLOSING:?} longer than ATTEMPT_TIMEOUT ({:?}), or \
+             requests in flight are cut off at every stop",
+            self.drain_timeout,
+            self.attempt_timeout,
+        );
+        ensure!(
+            self.lease >= 2 * self.attempt_timeout,
+            "LEASE ({:?}) must be twice ATTEMPT_TIMEOUT ({:?}) or more, or it may end while its attempt runs",
+            self.lease,
+            self.attempt_timeout,
+        );
+        ensure!(
+            self.memory_budget >= MIN_BUDGET,
+            "MEMORY_BUDGET ({} bytes) must be {MIN_BUDGET} or more",
+            self.memory_budget,
+        );
+        Ok(())
+    }
+
+    /// What the lanes may hold.
+    pub fn limits(&self) -> Limits {
+        Limits {
+            queue: size(self.lane_queue),
+            retries: size(self.lane_retries),
+            in_flight_per_lane: size(self.lane_in_flight),
+            in_flight: size(self.in_flight),
+        }
+    }
+
+    /// How long requests in flight are waited for at a stop.
+    pub fn stop_timeout(&self) -> Duration {
+        self.drain_timeout.saturating_sub(CLOSING)
+    }
+}
+
+/// Room for a few of the largest events.
+const MIN_BUDGET: usize = 1024 * 1024;
+
+/// All limits are at most a million.
+pub fn size(limit: u64) -> usize {
+    usize::try_from(limit).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(flags: &[&str]) -> Config {
+        Config::parse_from(std::iter::once(&"processor").chain(flags))
+    }
+
+    #[test]
+    fn the_defaults_fit_each_other() {
+        parsed(&[]).check().unwrap();
+    }
+
+    #[test]
+    fn settings_that_do_not_fit_are_both_named() {
+        for (flags, names) in [
+            (
+                ["--attempt-timeout=40s", "--lease=90s"],
+                ["PROCESSOR_DRAIN_TIMEOUT", "ATTEMPT_TIMEOUT"],
+            ),
+            (
+                ["--attempt-timeout=10s", "--lease=19s"],
+                ["LEASE", "ATTEMPT_TIMEOUT"],
+            ),
+            (
+                ["--memory-budget=1KiB", "--lease=60s"],
+                ["MEMORY_BUDGET", "1024 bytes"],
+            ),
+        ] {
+            let error = parsed(&flags).check().unwrap_err().to_string();
+            assert!(names.iter().all(|name| error.contains(name)), "{error}");
+        }
+    }
+}

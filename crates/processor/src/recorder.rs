@@ -1,0 +1,319 @@
+//! Makes outcomes durable: gathers them for a moment and writes them in one transaction, with the
+//! progress of their partitions.
+//!
+//! It owns the watermarks. What it publishes as a partition's position is committed. It takes no
+//! stop token: it ends when the last sender of its channel is gone, so that nothing given to it is
+//! lost; while Postgres is away it tries for ever, and its full channel holds the engine up.
+
+mod batch;
+mod partitions;
+mod transaction;
+
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+
+use common::probes::Component;
+use metrics::counter;
+use sqlx::PgPool;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+pub use self::batch::Settled;
+pub use self::transaction::NoEvent;
+
+use self::batch::Rows;
+use self::partitions::{Moves, Partitions};
+use self::transaction::Flush;
+use crate::delivery::{Outcome, Ticket};
+use crate::observe;
+
+/// How many payload bytes are written at once at most (one outcome more may pass it).
+const FLUSH_BYTES: usize = 8 * 1024 * 1024;
+
+/// How long one transaction may take.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The pauses while Postgres is away grow from the first to the second.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// The committed next offset of each partition.
+pub type Positions = HashMap<i32, i64>;
+
+/// What the engine tells the recorder, in the order in which it happened.
+#[derive(Debug)]
+pub enum Entry {
+    /// A partition is ours, and read from there.
+    Assigned {
+        partition: i32,
+        epoch: i64,
+        next_offset: i64,
+    },
+    /// An event arrived, with that many deliveries to settle.
+    Received { at: Ticket, deliveries: usize },
+    /// One of them is settled, or a pending one.
+    Settled(Settled),
+    /// What arrived is no event; that was its one delivery.
+    Malformed(NoEvent),
+    /// The partitions are given up: the answer, once all before is committed, is where each stands.
+    Release {
+        partitions: Vec<i32>,
+        done: oneshot::Sender<Positions>,
+    },
+    /// The partitions are another's already: nothing is written any more.
+    Lost { partitions: Vec<i32> },
+}
+
+/// What the recorder is connected to.
+#[derive(Debug)]
+pub struct Links {
+    pub entries: mpsc::Receiver<Entry>,
+    pub positions: watch::Sender<Positions>,
+    /// Told of partitions (and epochs) that turn out to be another's.
+    pub fenced: mpsc::Sender<(i32, i64)>,
+    pub postgres: Component,
+}
+
+/// How much is gathered, and whose topic it is.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub topic: String,
+    pub flush_interval: Duration,
+    pub flush_outcomes: usize,
+}
+
+/// The one writer of outcomes.
+#[derive(Debug)]
+pub struct Recorder {
+    db: PgPool,
+    settings: Settings,
+    links: Links,
+    partitions: Partitions,
+    /// Taken from the channel and not looked at yet.
+    inbox: VecDeque<Entry>,
+    settled: Vec<Settled>,
+    malformed: Vec<NoEvent>,
+    bytes: usize,
+}
+
+/// Why gathering ended.
+enum Gathered {
+    Enough,
+    Release(Vec<i32>, oneshot::Sender<Positions>),
+    Closed,
+}
+
+impl Recorder {
+    pub fn new(db: PgPool, settings: Settings, links: Links) -> Self {
+        Self {
+            db,
+            settings,
+            links,
+            partitions: Partitions::default(),
+            inbox: VecDeque::new(),
+            settled: Vec::new(),
+            malformed: Vec::new(),
+            bytes: 0,
+        }
+    }
+
+    /// Records until the channel is closed and all is written.
+    pub async fn run(mut self) {
+        loop {
+            let gathered = self.gather().await;
+            self.flush().await;
+            match gathered {
+                Gathered::Enough => {}
+                Gathered::Release(partitions, done) => self.release(&partitions, done),
+                Gathered::Closed => return,
+            }
+        }
+    }
+
+    /// Takes entries until there are enough for a transaction, or the first of them has waited
+    /// long enough, or one asks for what is committed.
+    async fn gather(&mut self) -> Gathered {
+        let mut deadline = None;
+        loop {
+            while let Some(entry) = self.inbox.pop_front() {
+                if let Some((partitions, done)) = self.take(entry) {
+                    return Gathered::Release(partitions, done);
+                }
+                if self.settled.len() >= self.settings.flush_outcomes || self.bytes >= FLUSH_BYTES {
+                    return Gathered::Enough;
+                }
+            }
+            match self.receive(deadline).await {
+                None => return Gathered::Enough,
+                Some(0) => return Gathered::Closed,
+                Some(_) => {
+                    deadline = deadline.or(Some(Instant::now() + self.settings.flush_interval));
+                }
+            }
+        }
+    }
+
+    /// Fills the inbox: how many came, 0 when the channel is closed, `None` at the deadline.
+    async fn receive(&mut self, deadline: Option<Instant>) -> Option<usize> {
+        let mut received = Vec::new();
+        let receiving = self
+            .links
+            .entries
+            .recv_many(&mut received, self.settings.flush_outcomes);
+        let count = match deadline {
+            Some(deadline) => tokio::time::timeout_at(deadline, receiving).await.ok()?,
+            None => receiving.await,
+        };
+        self.inbox.extend(received);
+        Some(count)
+    }
+
+    fn take(&mut self, entry: Entry) -> Option<(Vec<i32>, oneshot::Sender<Positions>)> {
+        match entry {
+            Entry::Assigned {
+                partition,
+                epoch,
+                next_offset,
+            } => self.partitions.add(partition, epoch, next_offset),
+            Entry::Received { at, deliveries } => self.partitions.receive(&at, deliveries),
+            Entry::Settled(settled) => {
+                let owned = settled.delivery.lease.is_some()
+                    || self.partitions.settle(&settled.delivery.ticket);
+                if owned {
+                    self.bytes += settled.bytes_to_write();
+                    self.settled.push(settled);
+                }
+            }
+            Entry::Malformed(malformed) => self.take_malformed(malformed),
+            Entry::Release { partitions, done } => return Some((partitions, done)),
+            Entry::Lost { partitions } => self.forget(&partitions),
+        }
+        None
+    }
+
+    fn take_malformed(&mut self, malformed: NoEvent) {
+        let record = &malformed.record;
+        let ticket = Ticket {
+            partition: record.partition,
+            epoch: record.epoch,
+            offset: record.offset,
+        };
+        if self.partitions.settle(&ticket) {
+            self.bytes += record.value.as_ref().map_or(0, bytes::Bytes::len);
+            self.malformed.push(malformed);
+        }
+    }
+
+    fn release(&mut self, partitions: &[i32], done: oneshot::Sender<Positions>) {
+        let mut positions = self.links.positions.borrow().clone();
+        positions.retain(|partition, _| partitions.contains(partition));
+        self.forget(partitions);
+        if done.send(positions).is_err() {
+            tracing::debug!("nobody waits for the release any more");
+        }
+    }
+
+    fn forget(&mut self, partitions: &[i32]) {
+        for partition in partitions {
+            self.partitions.remove(*partition);
+        }
+        self.malformed
+            .retain(|malformed| !partitions.contains(&malformed.record.partition));
+        self.links.positions.send_modify(|positions| {
+            positions.retain(|partition, _| !partitions.contains(partition));
+        });
+    }
+
+    /// Commits what was gathered, however often that has to be tried.
+    async fn flush(&mut self) {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let moves = self.partitions.moves();
+            let rows = Rows::of(&self.settled, &self.partitions, Instant::now());
+            if moves.partitions.is_empty() && self.settled.is_empty() {
+                return self.committed(&moves);
+            }
+            match self.commit(&moves, &rows, &mut pause).await {
+                None => {}
+                Some(fenced) if fenced.is_empty() => return self.committed(&moves),
+                Some(fenced) => self.fenced(&fenced, &moves),
+            }
+        }
+    }
+
+    /// One try: the partitions that refused it, or `None` if it failed and has to be made again.
+    async fn commit(&self, moves: &Moves, rows: &Rows, pause: &mut Duration) -> Option<Vec<i32>> {
+        let flush = Flush {
+            id: Uuid::now_v7(),
+            topic: &self.settings.topic,
+            moves,
+            rows,
+            malformed: &self.malformed,
+        };
+        match within_bound(flush.commit(&self.db)).await {
+            Ok(fenced) => {
+                self.links.postgres.up();
+                return Some(fenced);
+            }
+            Err(error) => self.pause(&error, pause).await,
+        }
+        loop {
+            match within_bound(flush.was_committed(&self.db)).await {
+                Ok(true) => return Some(Vec::new()),
+                Ok(false) => return None,
+                Err(error) => self.pause(&error, pause).await,
+            }
+        }
+    }
+
+    async fn pause(&self, error: &anyhow::Error, pause: &mut Duration) {
+        if *pause == FIRST_PAUSE {
+            tracing::error!(
+                error = format!("{error:#}"),
+                "outcomes cannot be recorded; trying on"
+            );
+        }
+        self.links.postgres.down("outcomes cannot be recorded");
+        tokio::time::sleep(*pause).await;
+        *pause = (*pause * 2).min(LONGEST_PAUSE);
+    }
+
+    fn fenced(&mut self, fenced: &[i32], moves: &Moves) {
+        tracing::warn!(partitions = ?fenced, "partitions have a new owner; dropping them");
+        for partition in fenced {
+            let at = moves.partitions.iter().position(|moved| moved == partition);
+            let epoch = at.map_or(0, |at| moves.epochs[at]);
+            if self.links.fenced.try_send((*partition, epoch)).is_err() {
+                tracing::debug!(partition, "the engine finds out later");
+            }
+        }
+        self.forget(fenced);
+    }
+
+    /// Tells what is durable now.
+    fn committed(&mut self, moves: &Moves) {
+        self.partitions.committed();
+        if !moves.partitions.is_empty() {
+            let committed = moves.partitions.iter().zip(&moves.next_offsets);
+            self.links.positions.send_modify(|positions| {
+                positions.extend(committed.map(|(partition, offset)| (*partition, *offset)));
+            });
+        }
+        for settled in self.settled.drain(..) {
+            count(settled.outcome);
+        }
+        counter!(observe::MALFORMED).increment(self.malformed.len() as u64);
+        self.malformed.clear();
+        self.bytes = 0;
+    }
+}
+
+fn count(outcome: Outcome) {
+    counter!(observe::OUTCOMES, "outcome" => outcome.label()).increment(1);
+}
+
+/// The result, with a timeout as one more way to fail.
+async fn within_bound<T>(query: impl Future<Output = sqlx::Result<T>>) -> anyhow::Result<T> {
+    Ok(tokio::time::timeout(FLUSH_TIMEOUT, query).await??)
+}

@@ -1,0 +1,326 @@
+//! What one transaction writes: outcomes, turned into rows column by column. Pure.
+//!
+//! | the delivery came from | delivered, ended | retry | dead |
+//! | --- | --- | --- | --- |
+//! | the log | no row | a pending row is added | a dead letter is added |
+//! | a pending row under lease | the row goes | the row waits again | a dead letter takes its place |
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use common::store::dead_letters::{self, Reason as DeadReason};
+use common::store::pending_deliveries::{self, Keys};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::partitions::Partitions;
+use crate::delivery::{Attempt, Delivery, Outcome, Reason};
+use crate::store::attempts;
+use crate::store::settled_ahead::Pairs;
+
+/// A delivery, the attempt that was made unless it was parked, and what becomes of it.
+#[derive(Debug)]
+pub struct Settled {
+    pub delivery: Delivery,
+    pub attempt: Option<Attempt>,
+    pub outcome: Outcome,
+}
+
+impl Settled {
+    /// A delivery without an attempt.
+    pub fn unattempted(delivery: Delivery, outcome: Outcome) -> Self {
+        Self {
+            delivery,
+            attempt: None,
+            outcome,
+        }
+    }
+
+    /// Attempts made, this one included.
+    fn attempts(&self) -> i32 {
+        let made = self.delivery.attempts + u32::from(self.attempt.is_some());
+        i32::try_from(made).unwrap_or(i32::MAX)
+    }
+
+    /// What the rows of it hold, in bytes.
+    pub fn bytes_to_write(&self) -> usize {
+        match self.outcome {
+            Outcome::Delivered | Outcome::Ended => 0,
+            Outcome::Retry { .. } | Outcome::DeadLettered { .. } => {
+                self.delivery.event.payload.len()
+            }
+        }
+    }
+}
+
+/// Pending rows that wait again.
+#[derive(Debug, Default)]
+pub struct Rescheduled {
+    pub keys: Keys,
+    pub leases: Vec<Uuid>,
+    pub attempts: Vec<i32>,
+    pub delays_seconds: Vec<f64>,
+}
+
+/// Pending rows that go.
+#[derive(Debug, Default)]
+pub struct EndedRows {
+    pub keys: Keys,
+    pub leases: Vec<Uuid>,
+}
+
+/// The rows of one transaction.
+#[derive(Debug, Default)]
+pub struct Rows {
+    pub attempts: attempts::Columns,
+    pub added: pending_deliveries::Columns,
+    pub rescheduled: Rescheduled,
+    pub ended: EndedRows,
+    pub dead: dead_letters::Columns,
+    /// Subscriptions whose receiver is gone.
+    pub gone: BTreeSet<Uuid>,
+    /// By partition.
+    pub ahead: BTreeMap<i32, Pairs>,
+}
+
+impl Rows {
+    /// The rows of what was settled. A delivery from the log counts only while its partition is
+    /// owned under its epoch; a pending one has its lease for that.
+    pub fn of(settled: &[Settled], partitions: &Partitions, now: Instant) -> Self {
+        let mut rows = Self::default();
+        for each in settled {
+            let owned = partitions.next_offset(&each.delivery.ticket);
+            if each.delivery.lease.is_none() {
+                let Some(next_offset) = owned else { continue };
+                rows.push_ahead(&each.delivery, next_offset);
+            }
+            rows.push_attempt(each, now);
+            rows.push_outcome(each);
+        }
+        rows
+    }
+
+    fn push_ahead(&mut self, delivery: &Delivery, next_offset: i64) {
+        if delivery.ticket.offset >= next_offset {
+            let pairs = self.ahead.entry(delivery.ticket.partition).or_default();
+            pairs.offsets.push(delivery.ticket.offset);
+            pairs.subscription_ids.push(delivery.subscription_id);
+        }
+    }
+
+    fn push_attempt(&mut self, settled: &Settled, now: Instant) {
+        let Some(attempt) = &settled.attempt else {
+            return;
+        };
+        let (delivery, rows) = (&settled.delivery, &mut self.attempts);
+        let latency = i32::try_from(attempt.latency.as_millis()).unwrap_or(i32::MAX);
+        rows.ages_seconds
+            .push((now - attempt.started_at).as_secs_f64());
+        rows.subscription_ids.push(delivery.subscription_id);
+        rows.event_ids.push(delivery.event.id.clone());
+        rows.numbers.push(settled.attempts());
+        rows.latencies_ms.push(latency);
+        rows.statuses.push(attempt.status.map(i32::from));
+        rows.failures
+            .push(attempt.failure.map(super::super::verdict::Failure::label));
+        rows.responses.push(attempt.response.clone());
+    }
+
+    fn push_outcome(&mut self, settled: &Settled) {
+        let lease = settled.delivery.lease.map(|lease| lease.id);
+        match (settled.outcome, lease) {
+            (Outcome::Delivered | Outcome::Ended, None) => {}
+            (Outcome::Delivered | Outcome::Ended, Some(lease)) => self.end(settled, lease),
+            (Outcome::Retry { after }, None) => self.add(settled, after.as_secs_f64()),
+            (Outcome::Retry { after }, Some(lease)) => {
+                let rows = &mut self.rescheduled;
+                push_key(&mut rows.keys, &settled.delivery);
+                rows.leases.push(lease);
+                rows.attempts.push(settled.attempts());
+                rows.delays_seconds.push(after.as_secs_f64());
+            }
+            (Outcome::DeadLettered { reason }, lease) => {
+                self.bury(settled, reason, lease);
+                if let Some(lease) = lease {
+                    self.end(settled, lease);
+                }
+            }
+        }
+    }
+
+    fn end(&mut self, settled: &Settled, lease: Uuid) {
+        push_key(&mut self.ended.keys, &settled.delivery);
+        self.ended.leases.push(lease);
+    }
+
+    fn add(&mut self, settled: &Settled, delay_seconds: f64) {
+        let (event, rows) = (&settled.delivery.event, &mut self.added);
+        push_key(&mut rows.keys, &settled.delivery);
+        rows.payloads.push(event.payload.to_vec());
+        rows.content_types.push(event.content_type.clone());
+        rows.traceparents.push(event.traceparent.clone());
+        rows.attempts.push(settled.attempts());
+        rows.delays_seconds.push(delay_seconds);
+    }
+
+    fn bury(&mut self, settled: &Settled, reason: Reason, lease: Option<Uuid>) {
+        let (event, rows) = (&settled.delivery.event, &mut self.dead);
+        let attempt = settled.attempt.as_ref();
+        let failure = attempt.and_then(|attempt| attempt.failure);
+        push_key(&mut rows.keys, &settled.delivery);
+        rows.payloads.push(event.payload.to_vec());
+        rows.content_types.push(event.content_type.clone());
+        rows.traceparents.push(event.traceparent.clone());
+        rows.reasons.push(match reason {
+            Reason::Exhausted => DeadReason::Exhausted,
+            Reason::Gone => DeadReason::Gone,
+        });
+        rows.attempts.push(settled.attempts());
+        rows.last_statuses
+            .push(attempt.and_then(|attempt| attempt.status).map(i32::from));
+        rows.last_errors
+            .push(failure.map(|failure| failure.label().to_owned()));
+        rows.leases.push(lease);
+        if reason == Reason::Gone {
+            self.gone.insert(settled.delivery.subscription_id);
+        }
+    }
+}
+
+fn push_key(keys: &mut Keys, delivery: &Delivery) {
+    let ticket = &delivery.ticket;
+    keys.push(
+        delivery.subscription_id,
+        ticket.partition,
+        ticket.offset,
+        &delivery.event.id,
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::budget::Budget;
+    use crate::delivery::{Lease, Ticket};
+    use crate::event::Event;
+    use crate::verdict::{Failure, Verdict};
+
+    fn settled(offset: i64, lease: Option<Uuid>, outcome: Outcome) -> Settled {
+        let hold = || Budget::new(1).hold(0);
+        let now = Instant::now();
+        let event = Event {
+            id: format!("event-{offset}"),
+            payload: Bytes::from_static(b"{}"),
+            content_type: None,
+            traceparent: None,
+            hold: hold(),
+        };
+        let delivery = Delivery {
+            ticket: Ticket {
+                partition: 0,
+                epoch: 1,
+                offset,
+            },
+            subscription_id: Uuid::nil(),
+            event: Arc::new(event),
+            attempts: 2,
+            lease: lease.map(|id| Lease {
+                id,
+                usable_until: now,
+            }),
+            queued_at: now,
+            hold: hold(),
+        };
+        let attempt = Attempt {
+            verdict: Verdict::Retry { after: None },
+            status: None,
+            failure: Some(Failure::Timeout),
+            started_at: now,
+            latency: Duration::from_millis(7),
+            response: None,
+        };
+        Settled {
+            delivery,
+            attempt: Some(attempt),
+            outcome,
+        }
+    }
+
+    /// Partition 0 under epoch 1, with the offsets 5 and 6 received.
+    fn partitions() -> Partitions {
+        let mut partitions = Partitions::default();
+        partitions.add(0, 1, 5);
+        for offset in [5, 6] {
+            let at = settled(offset, None, Outcome::Delivered).delivery.ticket;
+            partitions.receive(&at, 1);
+        }
+        partitions
+    }
+
+    /// How many rows one outcome makes: (added, rescheduled, ended, dead).
+    fn made(lease: Option<Uuid>, outcome: Outcome) -> (usize, usize, usize, usize) {
+        let rows = Rows::of(&[settled(5, lease, outcome)], &partitions(), Instant::now());
+        assert_eq!(rows.attempts.numbers, [3]);
+        (
+            rows.added.attempts.len(),
+            rows.rescheduled.attempts.len(),
+            rows.ended.leases.len(),
+            rows.dead.attempts.len(),
+        )
+    }
+
+    #[test]
+    fn each_outcome_makes_the_rows_of_its_place() {
+        let lease = Some(Uuid::max());
+        let dead = Outcome::DeadLettered {
+            reason: Reason::Exhausted,
+        };
+        assert_eq!(made(None, Outcome::Delivered), (0, 0, 0, 0));
+        assert_eq!(made(None, Outcome::PARKED), (1, 0, 0, 0));
+        assert_eq!(made(None, dead), (0, 0, 0, 1));
+        assert_eq!(made(lease, Outcome::Delivered), (0, 0, 1, 0));
+        assert_eq!(made(lease, Outcome::Ended), (0, 0, 1, 0));
+        assert_eq!(made(lease, Outcome::PARKED), (0, 1, 0, 0));
+        assert_eq!(made(lease, dead), (0, 0, 1, 1));
+    }
+
+    #[test]
+    fn what_is_settled_beyond_the_watermark_is_kept_for_a_new_owner() {
+        let mut partitions = partitions();
+        let six = settled(6, None, Outcome::Delivered);
+        assert!(partitions.settle(&six.delivery.ticket));
+        let ahead = Rows::of(std::slice::from_ref(&six), &partitions, Instant::now()).ahead;
+        assert_eq!(ahead[&0].offsets, [6]);
+        partitions.settle(&settled(5, None, Outcome::Delivered).delivery.ticket);
+        assert!(
+            Rows::of(&[six], &partitions, Instant::now())
+                .ahead
+                .is_empty()
+        );
+    }
+
+    #[test]
+    fn of_a_partition_that_is_anothers_only_the_leased_are_written() {
+        let none = Partitions::default();
+        let lease = Some(Uuid::max());
+        let both = [
+            settled(5, None, Outcome::PARKED),
+            settled(6, lease, Outcome::PARKED),
+        ];
+        let rows = Rows::of(&both, &none, Instant::now());
+        assert!(rows.added.attempts.is_empty());
+        assert_eq!(rows.rescheduled.keys.event_offsets, [6]);
+    }
+
+    #[test]
+    fn a_receiver_that_is_gone_disables_its_subscription() {
+        let reason = Reason::Gone;
+        let gone = settled(5, None, Outcome::DeadLettered { reason });
+        let rows = Rows::of(&[gone], &partitions(), Instant::now());
+        assert_eq!(rows.gone, BTreeSet::from([Uuid::nil()]));
+    }
+}

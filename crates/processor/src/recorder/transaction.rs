@@ -1,0 +1,129 @@
+//! The one transaction by which outcomes become durable.
+//!
+//! Either all of it is committed, progress included, or none. A partition that has a new owner
+//! refuses it.
+
+use common::store::dead_letters::Malformed;
+use common::store::{dead_letters, pending_deliveries, subscriptions};
+use sqlx::{PgConnection, PgPool};
+use uuid::Uuid;
+
+use super::batch::Rows;
+use super::partitions::Moves;
+use crate::event::{Record, derived_id};
+use crate::store::{attempts, progress, settled_ahead};
+
+/// Why a subscription is disabled whose receiver answered 410.
+const GONE: &str = "the receiver answered 410 Gone";
+
+/// A record that is no event, and why.
+#[derive(Debug)]
+pub struct NoEvent {
+    pub record: Record,
+    pub why: String,
+}
+
+/// What is written at once.
+#[derive(Debug)]
+pub struct Flush<'a> {
+    pub id: Uuid,
+    pub topic: &'a str,
+    pub moves: &'a Moves,
+    pub rows: &'a Rows,
+    pub malformed: &'a [NoEvent],
+}
+
+impl Flush<'_> {
+    /// Commits it, and returns no partition; or nothing at all, and returns those partitions
+    /// that have a new owner.
+    pub async fn commit(&self, db: &PgPool) -> sqlx::Result<Vec<i32>> {
+        let mut transaction = db.begin().await?;
+        let fenced = self.advance(&mut transaction).await?;
+        if fenced.is_empty() {
+            self.write_deliveries(&mut transaction).await?;
+            self.write_record(&mut transaction).await?;
+            transaction.commit().await?;
+        } else {
+            transaction.rollback().await?;
+        }
+        Ok(fenced)
+    }
+
+    /// Whether it was committed after all, though its end was not seen.
+    pub async fn was_committed(&self, db: &PgPool) -> sqlx::Result<bool> {
+        match self.moves.partitions.first() {
+            Some(partition) => progress::was_flushed(db, self.topic, *partition, self.id).await,
+            // Without progress there are only leased deliveries in it, whose leases tell.
+            None => Ok(false),
+        }
+    }
+
+    async fn advance(&self, db: &mut PgConnection) -> sqlx::Result<Vec<i32>> {
+        let moves = self.moves;
+        if moves.partitions.is_empty() {
+            return Ok(Vec::new());
+        }
+        let columns = (&*moves.partitions, &*moves.epochs, &*moves.next_offsets);
+        let owned = progress::advance(&mut *db, self.topic, columns, self.id).await?;
+        let mut fenced = moves.partitions.clone();
+        fenced.retain(|partition| !owned.contains(partition));
+        if fenced.is_empty() {
+            settled_ahead::delete_passed(db, self.topic, &moves.partitions, &moves.next_offsets)
+                .await?;
+        }
+        Ok(fenced)
+    }
+
+    /// Dead letters before the pending rows they take the place of go.
+    async fn write_deliveries(&self, db: &mut PgConnection) -> sqlx::Result<()> {
+        let (rows, topic) = (self.rows, self.topic);
+        if !rows.added.keys.is_empty() {
+            pending_deliveries::insert_all(&mut *db, topic, &rows.added).await?;
+        }
+        if !rows.dead.keys.is_empty() {
+            dead_letters::insert_all(&mut *db, topic, &rows.dead).await?;
+        }
+        if !rows.ended.keys.is_empty() {
+            pending_deliveries::delete_all(&mut *db, topic, &rows.ended.keys, &rows.ended.leases)
+                .await?;
+        }
+        let again = &rows.rescheduled;
+        if !again.keys.is_empty() {
+            let waits = (&*again.attempts, &*again.delays_seconds);
+            pending_deliveries::reschedule_all(db, topic, &again.keys, &again.leases, waits)
+                .await?;
+        }
+        Ok(())
+    }
+
+    async fn write_record(&self, db: &mut PgConnection) -> sqlx::Result<()> {
+        for malformed in self.malformed {
+            self.bury(&mut *db, malformed).await?;
+        }
+        for (partition, pairs) in &self.rows.ahead {
+            settled_ahead::insert(&mut *db, self.topic, *partition, pairs).await?;
+        }
+        if !self.rows.gone.is_empty() {
+            let ids: Vec<Uuid> = self.rows.gone.iter().copied().collect();
+            subscriptions::disable_all(&mut *db, &ids, GONE).await?;
+        }
+        if !self.rows.attempts.numbers.is_empty() {
+            attempts::insert_all(db, &self.rows.attempts).await?;
+        }
+        Ok(())
+    }
+
+    async fn bury(&self, db: &mut PgConnection, malformed: &NoEvent) -> sqlx::Result<()> {
+        let record = &malformed.record;
+        let row = Malformed {
+            partition: record.partition,
+            offset: record.offset,
+            event_id: &derived_id(record, self.topic),
+            payload: record.value.as_deref().unwrap_or_default(),
+            content_type: record.content_type.as_deref(),
+            traceparent: record.traceparent.as_deref(),
+            error: &malformed.why,
+        };
+        dead_letters::insert_malformed(db, self.topic, &row).await
+    }
+}
