@@ -1,8 +1,9 @@
 //! Consumes temperature events from Kafka and delivers each to everyone who wants it.
 //!
-//! Here is the pure core of the engine: what an event is, who wants it, whose turn it is, what an
-//! attempt means, when it is tried again, and how far a partition is settled. Nothing in it does
-//! I/O, so that each rule is tested without a broker, a database or a clock.
+//! The pure core says what an event is, who wants it, whose turn it is, what an attempt means,
+//! when it is tried again, and how far a partition is settled: `event`, `fan_out`, `lanes`,
+//! `verdict`, `retry`, `watermark`. Around it the consumer reads the topic, the engine decides, the
+//! sender attempts, the recorder makes durable, and the claimer brings back what is due.
 
 #![allow(
     missing_docs,
@@ -11,14 +12,20 @@
 
 pub mod budget;
 pub mod config;
+pub mod consumer;
 pub mod delivery;
+pub mod engine;
 pub mod event;
 pub mod fan_out;
+pub mod follower;
 pub mod lanes;
+pub mod maintenance;
 pub mod observe;
+pub mod pending;
 pub mod recorder;
 pub mod retry;
 pub mod sender;
+pub mod service;
 pub mod store;
 pub mod subscription;
 pub mod verdict;

@@ -1,0 +1,247 @@
+//! Reads the topic, on a thread of its own, because the client blocks.
+//!
+//! It keeps polling whatever happens behind it, so that the group never gives its partitions away
+//! for silence: what the engine cannot take pauses them. What it commits to Kafka is a copy of
+//! committed progress, for tools that show lag.
+
+mod ownership;
+mod start;
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use bytes::Bytes;
+use common::kafka::KafkaArgs;
+use common::probes::Component;
+use rdkafka::Message;
+use rdkafka::config::FromClientConfigAndContext;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{BorrowedMessage, Headers};
+use reqwest::header::HeaderValue;
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+pub use self::ownership::{Ownership, Parts};
+
+use crate::budget::Budget;
+use crate::event::Record;
+use crate::recorder::Positions;
+
+/// How long one poll waits for a record.
+const POLL: Duration = Duration::from_millis(100);
+
+/// How long the engine may be busy before partitions are paused, which throws away what was
+/// fetched ahead.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+/// How often committed progress is copied to Kafka.
+const COMMIT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// What a record costs besides its value, in bytes.
+const RECORD_BYTES: usize = 256;
+
+/// How the group is joined.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub kafka: KafkaArgs,
+    pub group: String,
+    pub session_timeout: Duration,
+    /// How long requests in flight are waited for at a stop.
+    pub stop_timeout: Duration,
+}
+
+/// What the consumer is connected to.
+#[derive(Debug)]
+pub struct Links {
+    pub records: mpsc::Sender<Record>,
+    pub positions: watch::Receiver<Positions>,
+    pub budget: Budget,
+    pub kafka: Component,
+    pub stop: CancellationToken,
+}
+
+/// A member of the consumer group.
+pub struct Consumer {
+    client: BaseConsumer<Ownership>,
+    settings: Settings,
+    links: Links,
+    handle: Handle,
+    /// Polled, and not taken by the engine yet.
+    held: VecDeque<Record>,
+    paused: bool,
+    committed: Positions,
+    commit_at: Instant,
+}
+
+impl Consumer {
+    /// A consumer that has not joined its group yet. Called within the runtime.
+    ///
+    /// # Errors
+    /// That the client refuses the settings.
+    pub fn new(settings: Settings, links: Links, ownership: Ownership) -> anyhow::Result<Self> {
+        let mut config = settings.kafka.client_config("processor");
+        config
+            .set("group.id", &settings.group)
+            .set("enable.auto.commit", "false")
+            .set("enable.auto.offset.store", "false")
+            // Every start is explicit; an offset the log does not hold is decided anew.
+            .set("auto.offset.reset", "error")
+            .set("allow.auto.create.topics", "false")
+            .set("partition.assignment.strategy", "cooperative-sticky")
+            .set(
+                "session.timeout.ms",
+                settings.session_timeout.as_millis().to_string(),
+            )
+            .set("topic.metadata.refresh.interval.ms", "5000")
+            .set("queued.max.messages.kbytes", "16384")
+            // The default of 1000 starves a small queue.
+            .set("fetch.queue.backoff.ms", "10");
+        let client = BaseConsumer::from_config_and_context(&config, ownership)
+            .context("configuring the Kafka consumer")?;
+        Ok(Self {
+            client,
+            settings,
+            links,
+            handle: Handle::current(),
+            held: VecDeque::new(),
+            paused: false,
+            committed: Positions::new(),
+            commit_at: Instant::now(),
+        })
+    }
+
+    /// Consumes until stopped, gives its partitions up and leaves the group. Blocks.
+    ///
+    /// # Errors
+    /// That Kafka refuses the client for good.
+    pub fn run(mut self) -> anyhow::Result<()> {
+        let topic = self.settings.kafka.kafka_topic.clone();
+        self.client
+            .subscribe(&[&topic])
+            .context("subscribing to the topic")?;
+        while !self.links.stop.is_cancelled() {
+            self.hand_on_held();
+            self.pause_or_resume()?;
+            self.commit_progress();
+            match self
+                .client
+                .poll(POLL)
+                .map(|polled| polled.map(|message| self.record(&message)))
+            {
+                None => {}
+                Some(Ok(record)) => self.hand_on(record),
+                Some(Err(error)) => self.meet(&error)?,
+            }
+        }
+        let ownership = self.client.context();
+        ownership.release(
+            &self.client,
+            &ownership.partitions(),
+            self.settings.stop_timeout,
+        );
+        Ok(())
+    }
+
+    fn record(&self, message: &BorrowedMessage<'_>) -> Record {
+        self.links.kafka.up();
+        let value = message.payload().map(Bytes::copy_from_slice);
+        let bytes = RECORD_BYTES + value.as_ref().map_or(0, Bytes::len);
+        Record {
+            partition: message.partition(),
+            epoch: self.client.context().epoch(message.partition()),
+            offset: message.offset(),
+            timestamp_ms: message.timestamp().to_millis().unwrap_or_default(),
+            value,
+            content_type: header(message, "content-type"),
+            traceparent: header(message, "traceparent"),
+            hold: self.links.budget.hold(bytes),
+        }
+    }
+
+    fn hand_on(&mut self, record: Record) {
+        if !self.held.is_empty() {
+            self.held.push_back(record);
+            return;
+        }
+        let sending = self.links.records.reserve();
+        let room = async { tokio::time::timeout(PATIENCE, sending).await };
+        match self.handle.block_on(room) {
+            Ok(Ok(permit)) => permit.send(record),
+            Ok(Err(_)) => tracing::debug!("the engine is gone"),
+            Err(_) => self.held.push_back(record),
+        }
+    }
+
+    fn hand_on_held(&mut self) {
+        while let Some(record) = self.held.pop_front() {
+            if let Err(mpsc::error::TrySendError::Full(record)) =
+                self.links.records.try_send(record)
+            {
+                return self.held.push_front(record);
+            }
+        }
+    }
+
+    /// While paused every assignment is paused again, for partitions that came meanwhile.
+    fn pause_or_resume(&mut self) -> anyhow::Result<()> {
+        let full = !self.held.is_empty();
+        let pause = full || self.links.budget.spent();
+        let resume = !full && self.links.budget.relaxed();
+        if !pause && !self.paused {
+            return Ok(());
+        }
+        let assignment = self.client.assignment().context("reading the assignment")?;
+        if self.paused && resume {
+            self.paused = false;
+            return self
+                .client
+                .resume(&assignment)
+                .context("resuming partitions");
+        }
+        self.paused = true;
+        self.client.pause(&assignment).context("pausing partitions")
+    }
+
+    fn commit_progress(&mut self) {
+        if self.commit_at.elapsed() < COMMIT_INTERVAL {
+            return;
+        }
+        self.commit_at = Instant::now();
+        let positions = self.links.positions.borrow_and_update().clone();
+        if positions != self.committed && !positions.is_empty() {
+            let ownership = self.client.context();
+            ownership.commit(&self.client, &positions, CommitMode::Async);
+            self.committed = positions;
+        }
+    }
+
+    fn meet(&mut self, error: &KafkaError) -> anyhow::Result<()> {
+        match error.rdkafka_error_code() {
+            _ if matches!(error, KafkaError::MessageConsumptionFatal(_)) => {
+                bail!("Kafka refuses the consumer: {error}")
+            }
+            Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange) => {
+                self.client.context().begin_anew(&self.client);
+            }
+            _ => {
+                self.links.kafka.down(error.to_string());
+                tracing::warn!(%error, "Kafka does not answer well");
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A header of that name whose value fits in an HTTP header too.
+fn header(message: &BorrowedMessage<'_>, name: &str) -> Option<String> {
+    let mut headers = message.headers()?.iter();
+    let value = headers
+        .find(|header| header.key.eq_ignore_ascii_case(name))?
+        .value?;
+    let value = HeaderValue::from_bytes(value).ok()?;
+    value.to_str().ok().map(str::to_owned)
+}

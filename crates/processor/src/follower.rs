@@ -1,0 +1,108 @@
+//! Keeps the engine's subscriptions as Postgres has them: by notification, and by reading all of
+//! them again now and then, and after every time the connection was gone.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use common::store::subscriptions::{self, Row};
+use sqlx::PgPool;
+use sqlx::postgres::PgListener;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::engine::Change;
+use crate::subscription::Subscription;
+
+/// How often all are read again.
+const RELOAD_INTERVAL: Duration = Duration::from_secs(30);
+
+/// The pause after Postgres did not answer.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// The one follower of this process.
+#[derive(Debug)]
+pub struct Follower {
+    pub db: PgPool,
+    pub engine: mpsc::Sender<Change>,
+}
+
+impl Follower {
+    /// Follows until stopped. Postgres away is told, and waited out.
+    pub async fn run(self, stop: CancellationToken) {
+        while !stop.is_cancelled() {
+            if let Some(Err(error)) = stop.run_until_cancelled(self.follow()).await {
+                tracing::warn!(
+                    error = format!("{error:#}"),
+                    "subscriptions cannot be followed"
+                );
+                // A stop ends the pause, and the loop with it.
+                stop.run_until_cancelled(tokio::time::sleep(PAUSE)).await;
+            }
+        }
+    }
+
+    /// Listens first and reads then, so that no change falls between.
+    async fn follow(&self) -> anyhow::Result<()> {
+        let mut listener = PgListener::connect_with(&self.db)
+            .await
+            .context("connecting the listener")?;
+        listener
+            .listen(subscriptions::CHANGED)
+            .await
+            .context("listening")?;
+        loop {
+            self.tell(Change::All(all(&self.db).await?)).await?;
+            // Only received from, which is cancel-safe.
+            while let Ok(told) = tokio::time::timeout(RELOAD_INTERVAL, listener.try_recv()).await {
+                let Some(notification) = told.context("waiting for a change")? else {
+                    break;
+                };
+                if let Ok(id) = notification.payload().parse() {
+                    self.read_again(id).await?;
+                }
+            }
+        }
+    }
+
+    async fn read_again(&self, id: Uuid) -> anyhow::Result<()> {
+        let row = subscriptions::get(&self.db, id)
+            .await
+            .context("reading a subscription")?;
+        match row {
+            None => self.tell(Change::Removed(id)).await,
+            Some(row) => match usable(row) {
+                Some(subscription) => self.tell(Change::Upsert(subscription)).await,
+                None => Ok(()),
+            },
+        }
+    }
+
+    async fn tell(&self, change: Change) -> anyhow::Result<()> {
+        let told = self.engine.send(change).await;
+        told.ok().context("the engine is gone")
+    }
+}
+
+/// All subscriptions that can be delivered to.
+///
+/// # Errors
+/// The database's.
+pub async fn all(db: &PgPool) -> anyhow::Result<Vec<Arc<Subscription>>> {
+    let rows = subscriptions::all(db)
+        .await
+        .context("reading the subscriptions")?;
+    Ok(rows.into_iter().filter_map(usable).collect())
+}
+
+fn usable(row: Row) -> Option<Arc<Subscription>> {
+    let id = row.id;
+    match Subscription::try_from(row) {
+        Ok(subscription) => Some(Arc::new(subscription)),
+        Err(why) => {
+            tracing::error!(subscription.id = %id, why, "a subscription cannot be delivered to");
+            None
+        }
+    }
+}

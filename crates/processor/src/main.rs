@@ -1,0 +1,20 @@
+//! `processor`: consumes the topic and delivers each event to everyone who wants it.
+
+use anyhow::Context;
+use clap::Parser;
+use common::lifecycle::run_until_signal;
+use common::{store, telemetry};
+use processor::config::Config;
+use processor::service::Service;
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let config = Config::parse();
+    let metrics = telemetry::init(&config.telemetry)?;
+    let drain_timeout = config.drain_timeout;
+    let db = store::connect(&config.store, "processor", config.connections)
+        .await
+        .context("opening the store")?;
+    let service = Service::new(config, db, metrics).await?;
+    run_until_signal(drain_timeout, |stop| service.run(stop)).await
+}

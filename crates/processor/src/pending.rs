@@ -1,0 +1,150 @@
+//! Claims pending deliveries that are due, for the partitions this replica owns.
+//!
+//! First it asks which subscriptions have something due, then the engine how many of each it
+//! takes, and claims no more: a million rows of one dead subscription delay nobody else.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use common::store::pending_deliveries;
+use sqlx::PgPool;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::delivery::Lease;
+use crate::engine::Pending;
+
+/// How many rows are claimed at once at most.
+const CLAIM_LIMIT: i64 = 1000;
+
+/// The pause is at least that many times as long as the look, so that looking costs little.
+const PAUSE_PER_LOOK: u32 = 10;
+
+/// How it claims.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub topic: String,
+    pub poll: Duration,
+    pub lease: Duration,
+    /// How long before its end a lease is of no use for another attempt.
+    pub attempt_timeout: Duration,
+}
+
+/// The one claimer of this process.
+#[derive(Debug)]
+pub struct Claimer {
+    pub db: PgPool,
+    pub settings: Settings,
+    pub owned: watch::Receiver<Vec<(i32, i64)>>,
+    pub engine: mpsc::Sender<Pending>,
+}
+
+impl Claimer {
+    /// Claims until stopped. Postgres away is told once, and waited out.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut failing = false;
+        loop {
+            let began = Instant::now();
+            match stop.run_until_cancelled(self.look()).await {
+                None => return,
+                Some(Ok(())) => failing = false,
+                Some(Err(error)) if failing => tracing::debug!(%error, "still failing"),
+                Some(Err(error)) => {
+                    failing = true;
+                    tracing::warn!(
+                        error = format!("{error:#}"),
+                        "pending deliveries cannot be claimed"
+                    );
+                }
+            }
+            let pause = self.settings.poll.max(began.elapsed() * PAUSE_PER_LOOK);
+            if stop
+                .run_until_cancelled(tokio::time::sleep(pause))
+                .await
+                .is_none()
+            {
+                return;
+            }
+        }
+    }
+
+    async fn look(&self) -> anyhow::Result<()> {
+        let owned = self.owned.borrow().clone();
+        for (partition, _) in owned {
+            let due = pending_deliveries::due(&self.db, &self.settings.topic, partition)
+                .await
+                .context("looking for what is due")?;
+            if !due.is_empty() {
+                self.claim(partition, due).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Claims until each has what it takes of that partition, or nothing is due.
+    async fn claim(&self, partition: i32, due: Vec<Uuid>) -> anyhow::Result<()> {
+        let rooms = self.rooms(due.clone()).await?;
+        let mut wanted: Vec<(Uuid, i64)> = due
+            .into_iter()
+            .zip(rooms)
+            .filter(|(_, room)| *room > 0)
+            .collect();
+        while !wanted.is_empty() {
+            let mut rows = 0;
+            let chunk = wanted.iter().take_while(|(_, room)| {
+                rows += room;
+                rows <= CLAIM_LIMIT
+            });
+            let count = chunk.count().max(1);
+            self.claim_chunk(partition, wanted.drain(..count).unzip())
+                .await?;
+        }
+        Ok(())
+    }
+
+    async fn claim_chunk(
+        &self,
+        partition: i32,
+        (ids, rooms): (Vec<Uuid>, Vec<i64>),
+    ) -> anyhow::Result<()> {
+        let Settings {
+            topic,
+            lease,
+            attempt_timeout,
+            ..
+        } = &self.settings;
+        // Before the claim, so that ours is over before the row's.
+        let held = Lease {
+            id: Uuid::now_v7(),
+            usable_until: Instant::now() + lease.saturating_sub(*attempt_timeout * 3 / 2),
+        };
+        let seconds = lease.as_secs_f64();
+        let rows = pending_deliveries::claim(
+            &self.db,
+            (topic, partition),
+            (&ids, &rooms),
+            held.id,
+            seconds,
+        )
+        .await
+        .context("claiming what is due")?;
+        self.tell(Pending::Claimed { lease: held, rows }).await
+    }
+
+    async fn rooms(&self, subscription_ids: Vec<Uuid>) -> anyhow::Result<Vec<i64>> {
+        let (reply, rooms) = oneshot::channel();
+        self.tell(Pending::Rooms {
+            subscription_ids,
+            reply,
+        })
+        .await?;
+        rooms.await.context("the engine is gone")
+    }
+
+    async fn tell(&self, pending: Pending) -> anyhow::Result<()> {
+        let told = self.engine.send(pending).await;
+        told.ok().context("the engine is gone")
+    }
+}

@@ -1,0 +1,248 @@
+//! The service: makes the parts, connects them, and joins them to the last one.
+//!
+//! At a stop the consumer gives its partitions up and ends; then the engine does, for it hears of
+//! no more; then the recorder, when all is written.
+
+use anyhow::Context;
+use common::probes::{self, Component, Readiness};
+use metrics_exporter_prometheus::PrometheusHandle;
+use sqlx::PgPool;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::budget::Budget;
+use crate::config::{Config, size};
+use crate::consumer::{self, Consumer, Ownership};
+use crate::engine::{self, Change, Engine, Inputs};
+use crate::follower::{self, Follower};
+use crate::pending::{self, Claimer};
+use crate::recorder::{self, Recorder};
+use crate::sender::Sender;
+use crate::{maintenance, observe};
+
+/// Records between the consumer and the engine.
+const RECORDS: usize = 1024;
+
+/// Entries between the engine and the recorder.
+const ENTRIES: usize = 8192;
+
+/// What else passes between tasks comes one at a time.
+const FEW: usize = 16;
+
+/// A processor that holds its admin port and consumes nothing yet.
+pub struct Service {
+    config: Config,
+    db: PgPool,
+    admin: TcpListener,
+    routes: axum::Router,
+    kafka: Component,
+    postgres: Component,
+    sender: Sender,
+}
+
+/// The sending ends of the engine's channels.
+struct Outside {
+    control: mpsc::Sender<engine::Control>,
+    records: mpsc::Sender<crate::event::Record>,
+    changes: mpsc::Sender<Change>,
+    pending: mpsc::Sender<engine::Pending>,
+    fenced: mpsc::Sender<(i32, i64)>,
+}
+
+impl Service {
+    /// Holds the settings against each other, and takes the admin port.
+    ///
+    /// # Errors
+    /// What is wrong with the settings, or that the port is in use.
+    pub async fn new(
+        config: Config,
+        db: PgPool,
+        metrics: PrometheusHandle,
+    ) -> anyhow::Result<Self> {
+        config.check()?;
+        observe::describe_metrics();
+        // Fails only where one is installed already.
+        drop(rustls::crypto::ring::default_provider().install_default());
+        let readiness = Readiness::default();
+        let (kafka, postgres) = (
+            readiness.component("kafka"),
+            readiness.component("postgres"),
+        );
+        postgres.up();
+        Ok(Self {
+            admin: probes::bind(config.admin_listen).await?,
+            routes: probes::router(readiness, metrics),
+            sender: Sender::new(config.attempt_timeout)?,
+            config,
+            db,
+            kafka,
+            postgres,
+        })
+    }
+
+    /// Consumes and delivers until `stop`.
+    ///
+    /// # Errors
+    /// The first of a part that failed.
+    pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
+        let budget = Budget::new(self.config.memory_budget);
+        let (outside, inputs) = channels();
+        let (positions, committed) = watch::channel(recorder::Positions::new());
+        let (owned, partitions) = watch::channel(Vec::new());
+        let (entries, outcomes) = mpsc::channel(ENTRIES);
+        let recorder = self.recorder(outcomes, positions, outside.fenced);
+        let engine = Engine::new(
+            self.engine(),
+            self.sender.clone(),
+            budget.clone(),
+            entries,
+            owned,
+        );
+        let claimer = self.claimer(partitions, outside.pending);
+        let follower = Follower {
+            db: self.db.clone(),
+            engine: outside.changes,
+        };
+        // What is known before the first event comes.
+        let known = Change::All(follower::all(&self.db).await?);
+        follower
+            .engine
+            .send(known)
+            .await
+            .context("the engine is here")?;
+        let links = consumer::Links {
+            records: outside.records,
+            positions: committed,
+            budget,
+            kafka: self.kafka.clone(),
+            stop: stop.clone(),
+        };
+        let consumer = self.consumer(links, outside.control)?;
+
+        let mut tasks = JoinSet::new();
+        tasks.spawn(engine.run(inputs));
+        tasks.spawn(succeeding(recorder.run()));
+        tasks.spawn(succeeding(claimer.run(stop.clone())));
+        tasks.spawn(succeeding(follower.run(stop.clone())));
+        let kept = self.config.attempts_kept_days;
+        tasks.spawn(succeeding(maintenance::run(self.db, kept, stop.clone())));
+        tasks.spawn(probes::serve(self.admin, self.routes, stop.clone()));
+        tasks.spawn_blocking(move || consumer.run());
+        join(tasks, &stop).await
+    }
+
+    fn recorder(
+        &self,
+        entries: mpsc::Receiver<recorder::Entry>,
+        positions: watch::Sender<recorder::Positions>,
+        fenced: mpsc::Sender<(i32, i64)>,
+    ) -> Recorder {
+        let settings = recorder::Settings {
+            topic: self.config.kafka.kafka_topic.clone(),
+            flush_interval: self.config.flush_interval,
+            flush_outcomes: size(self.config.flush_outcomes),
+        };
+        let links = recorder::Links {
+            entries,
+            positions,
+            fenced,
+            postgres: self.postgres.clone(),
+        };
+        Recorder::new(self.db.clone(), settings, links)
+    }
+
+    fn engine(&self) -> engine::Settings {
+        engine::Settings {
+            topic: self.config.kafka.kafka_topic.clone(),
+            schedule: self.config.retry_schedule.clone(),
+            patience: self.config.lane_patience,
+            limits: self.config.limits(),
+        }
+    }
+
+    fn claimer(
+        &self,
+        owned: watch::Receiver<Vec<(i32, i64)>>,
+        engine: mpsc::Sender<engine::Pending>,
+    ) -> Claimer {
+        let settings = pending::Settings {
+            topic: self.config.kafka.kafka_topic.clone(),
+            poll: self.config.pending_poll,
+            lease: self.config.lease,
+            attempt_timeout: self.config.attempt_timeout,
+        };
+        Claimer {
+            db: self.db.clone(),
+            settings,
+            owned,
+            engine,
+        }
+    }
+
+    fn consumer(
+        &self,
+        links: consumer::Links,
+        engine: mpsc::Sender<engine::Control>,
+    ) -> anyhow::Result<Consumer> {
+        let ownership = Ownership::new(consumer::Parts {
+            db: self.db.clone(),
+            topic: self.config.kafka.kafka_topic.clone(),
+            owner: format!("{}/{}", std::process::id(), Uuid::new_v4()),
+            engine,
+            revoke_timeout: self.config.revoke_timeout,
+            kafka: self.kafka.clone(),
+            stop: links.stop.clone(),
+        });
+        let settings = consumer::Settings {
+            kafka: self.config.kafka.clone(),
+            group: self.config.kafka_group.clone(),
+            session_timeout: self.config.session_timeout,
+            stop_timeout: self.config.stop_timeout(),
+        };
+        Consumer::new(settings, links, ownership)
+    }
+}
+
+fn channels() -> (Outside, Inputs) {
+    let (control, controls) = mpsc::channel(FEW);
+    let (records, fetched) = mpsc::channel(RECORDS);
+    let (changes, of_subscriptions) = mpsc::channel(FEW);
+    let (pending, claimed) = mpsc::channel(FEW);
+    let (fenced, refused) = mpsc::channel(FEW);
+    let outside = Outside {
+        control,
+        records,
+        changes,
+        pending,
+        fenced,
+    };
+    let inputs = Inputs {
+        control: controls,
+        records: fetched,
+        changes: of_subscriptions,
+        pending: claimed,
+        fenced: refused,
+    };
+    (outside, inputs)
+}
+
+async fn succeeding(task: impl Future<Output = ()>) -> anyhow::Result<()> {
+    task.await;
+    Ok(())
+}
+
+/// Waits for all; the first to end stops the others, and the first failure is the result.
+async fn join(
+    mut tasks: JoinSet<anyhow::Result<()>>,
+    stop: &CancellationToken,
+) -> anyhow::Result<()> {
+    let mut result = Ok(());
+    while let Some(ended) = tasks.join_next().await {
+        stop.cancel();
+        result = result.and(ended.context("a task of the processor failed").flatten());
+    }
+    result
+}
