@@ -50,7 +50,7 @@ pub struct Config {
     #[arg(long, env = "LANE_QUEUE", default_value = "256", value_parser = positive())]
     pub lane_queue: u64,
     /// How many claimed pending deliveries may wait for one subscription besides.
-    #[arg(long, env = "LANE_RETRIES", default_value = "16", value_parser = positive())]
+    #[arg(long, env = "LANE_RETRIES", default_value = "64", value_parser = positive())]
     pub lane_retries: u64,
     /// How long a delivery may wait in its lane before it is parked.
     #[arg(long, env = "LANE_PATIENCE", default_value = "5s", value_parser = human::duration)]

@@ -19,6 +19,9 @@ use crate::engine::Pending;
 /// How many rows are claimed at once at most.
 const CLAIM_LIMIT: i64 = 1000;
 
+/// The pause after something was claimed: more of it may be due.
+const AFTER_CLAIM: Duration = Duration::from_millis(20);
+
 /// The pause is at least that many times as long as the look, so that looking costs little.
 const PAUSE_PER_LOOK: u32 = 10;
 
@@ -47,9 +50,13 @@ impl Claimer {
         let mut failing = false;
         loop {
             let began = Instant::now();
+            let mut more = false;
             match stop.run_until_cancelled(self.look()).await {
                 None => return,
-                Some(Ok(())) => failing = false,
+                Some(Ok(claimed)) => {
+                    failing = false;
+                    more = claimed;
+                }
                 Some(Err(error)) if failing => tracing::debug!(%error, "still failing"),
                 Some(Err(error)) => {
                     failing = true;
@@ -59,7 +66,12 @@ impl Claimer {
                     );
                 }
             }
-            let pause = self.settings.poll.max(began.elapsed() * PAUSE_PER_LOOK);
+            let least = if more {
+                AFTER_CLAIM
+            } else {
+                self.settings.poll
+            };
+            let pause = least.max(began.elapsed() * PAUSE_PER_LOOK);
             if stop
                 .run_until_cancelled(tokio::time::sleep(pause))
                 .await
@@ -70,27 +82,30 @@ impl Claimer {
         }
     }
 
-    async fn look(&self) -> anyhow::Result<()> {
+    /// Claims what there is room for; whether there was anything.
+    async fn look(&self) -> anyhow::Result<bool> {
+        let mut claimed = false;
         let owned = self.owned.borrow().clone();
         for (partition, _) in owned {
             let due = pending_deliveries::due(&self.db, &self.settings.topic, partition)
                 .await
                 .context("looking for what is due")?;
             if !due.is_empty() {
-                self.claim(partition, due).await?;
+                claimed |= self.claim(partition, due).await?;
             }
         }
-        Ok(())
+        Ok(claimed)
     }
 
     /// Claims until each has what it takes of that partition, or nothing is due.
-    async fn claim(&self, partition: i32, due: Vec<Uuid>) -> anyhow::Result<()> {
+    async fn claim(&self, partition: i32, due: Vec<Uuid>) -> anyhow::Result<bool> {
         let rooms = self.rooms(due.clone()).await?;
         let mut wanted: Vec<(Uuid, i64)> = due
             .into_iter()
             .zip(rooms)
             .filter(|(_, room)| *room > 0)
             .collect();
+        let claims = !wanted.is_empty();
         while !wanted.is_empty() {
             let mut rows = 0;
             let chunk = wanted.iter().take_while(|(_, room)| {
@@ -101,7 +116,7 @@ impl Claimer {
             self.claim_chunk(partition, wanted.drain(..count).unzip())
                 .await?;
         }
-        Ok(())
+        Ok(claims)
     }
 
     async fn claim_chunk(
