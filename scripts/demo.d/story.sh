@@ -70,7 +70,7 @@ reprocess_all() {
     ids=$(dead_letter_ids)
     [ "$ids" != '[]' ] || break
     n=$(curl -sS -m 30 --fail-with-body "$API/dlqs" -H 'Content-Type: application/json' \
-      -d "{\"dlqs\":$ids}" | jq .requeued)
+      -d "{\"dlqs\":$ids}" | jq '.requeued | length')
     [ "${n:-0}" -gt 0 ] || fail "the API requeues none of the dead letters it lists" "see $LOGS/api.log"
     requeued=$((requeued + n))
   done

@@ -1,0 +1,150 @@
+//! Programs that are killed or stopped while load runs: nothing is missing, and no more is sent
+//! twice than what was in flight and in one flush.
+
+use serde_json::{Value, json};
+
+use crate::receiver::Receiver;
+use crate::stage::{FLUSH_OUTCOMES, IN_FLIGHT, Stage, until};
+
+const EVENTS: usize = 4000;
+const RATE: usize = 800;
+const PATHS: [&str; 2] = ["a", "b"];
+
+/// What one kill may repeat: what was in flight, and one flush window.
+const PER_KILL: usize = PATHS.len() * IN_FLIGHT + FLUSH_OUTCOMES;
+
+async fn subscribed() -> (Stage, Receiver) {
+    let (stage, receiver) = (Stage::new().await, Receiver::new().await);
+    for path in PATHS {
+        stage
+            .subscribe(path, &format!("{}/{path}", receiver.url))
+            .await;
+    }
+    (stage, receiver)
+}
+
+fn arrived(receiver: &Receiver) -> usize {
+    PATHS.iter().map(|path| receiver.distinct(path)).sum()
+}
+
+async fn until_arrived(receiver: &Receiver, least: usize) {
+    until("events arrive", async || arrived(receiver) >= least).await;
+}
+
+/// Nothing is missing, nothing is left over.
+async fn all_arrived(stage: &Stage, receiver: &Receiver) {
+    for path in PATHS {
+        until("all arrive", async || receiver.distinct(path) == EVENTS).await;
+    }
+    until("nothing is pending", async || {
+        stage.count("SELECT count(*) FROM pending_deliveries").await == 0
+    })
+    .await;
+    assert_eq!(stage.count("SELECT count(*) FROM dead_letters").await, 0);
+}
+
+#[tokio::test]
+async fn a_processor_killed_twice_under_load_loses_nothing() {
+    let (stage, receiver) = subscribed().await;
+    let system = stage.system(EVENTS, RATE);
+    for least in [EVENTS / 4, EVENTS / 2] {
+        let processor = stage.processor(&[]);
+        until_arrived(&receiver, least).await;
+        processor.kill();
+    }
+    let _processor = stage.processor(&[]);
+    system.ended().await;
+    all_arrived(&stage, &receiver).await;
+    assert!(
+        receiver.duplicates() <= 2 * PER_KILL,
+        "{}",
+        receiver.duplicates()
+    );
+}
+
+#[tokio::test]
+async fn one_of_two_replicas_killed_under_load_loses_nothing() {
+    let (stage, receiver) = subscribed().await;
+    let first = stage.processor(&[]);
+    let system = stage.system(EVENTS, RATE);
+    until_arrived(&receiver, EVENTS / 8).await;
+    let _second = stage.processor(&[]);
+    until("both own partitions", async || {
+        stage
+            .count("SELECT count(DISTINCT owner) FROM progress")
+            .await
+            == 2
+    })
+    .await;
+    first.kill();
+    system.ended().await;
+    all_arrived(&stage, &receiver).await;
+    // The rebalance waits for what is in flight and repeats nothing; the kill may.
+    assert!(
+        receiver.duplicates() <= PER_KILL,
+        "{}",
+        receiver.duplicates()
+    );
+}
+
+#[tokio::test]
+async fn a_processor_stopped_under_load_neither_loses_nor_repeats() {
+    let (stage, receiver) = subscribed().await;
+    let system = stage.system(EVENTS, RATE);
+    let processor = stage.processor(&[]);
+    until_arrived(&receiver, EVENTS / 4).await;
+    assert!(processor.stop().await.success());
+    let _processor = stage.processor(&[]);
+    system.ended().await;
+    all_arrived(&stage, &receiver).await;
+    assert_eq!(receiver.duplicates(), 0);
+}
+
+#[tokio::test]
+async fn a_delivery_whose_retries_are_used_up_is_dead_and_arrives_when_reprocessed() {
+    let (stage, down) = (Stage::new().await, Receiver::new().await);
+    let well = Receiver::new().await;
+    let id = stage.subscribe("down", &format!("{}/a", down.url)).await;
+    stage.subscribe("well", &format!("{}/b", well.url)).await;
+    down.answer(503);
+    let _processor =
+        stage.processor(&[("RETRY_SCHEDULE", "100ms,100ms"), ("PENDING_POLL", "100ms")]);
+    stage.system(20, 1000).ended().await;
+    until("all are dead", async || {
+        stage.dead_letters().await.len() == 20
+    })
+    .await;
+    let dead = stage.dead_letters().await;
+    for letter in &dead {
+        assert_eq!(letter["subscription_id"], json!(id));
+        assert_eq!(letter["reason"], json!("exhausted"));
+        assert_eq!(letter["attempts"], json!(3));
+        assert_eq!(letter["last_status"], json!(503));
+    }
+    down.answer(200);
+    let ids: Vec<Value> = dead.iter().map(|letter| letter["id"].clone()).collect();
+    let answer = stage.post("/dlqs", &json!({"dlqs": ids})).await;
+    assert_eq!(answer["requeued"], json!(ids));
+    until("they arrive", async || down.distinct("a") == 20).await;
+    // For the subscription that failed, and never for the others.
+    assert_eq!(well.distinct("b"), 20);
+    assert_eq!(down.duplicates() + well.duplicates(), 0);
+}
+
+#[tokio::test]
+async fn a_receiver_that_is_gone_disables_its_subscription() {
+    let (stage, receiver) = (Stage::new().await, Receiver::new().await);
+    let id = stage
+        .subscribe("gone", &format!("{}/a", receiver.url))
+        .await;
+    receiver.answer(410);
+    let _processor = stage.processor(&[]);
+    stage.system(1, 1000).ended().await;
+    until("it is disabled", async || {
+        stage.get(&format!("/subscriptions/{id}")).await["state"] == json!("disabled")
+    })
+    .await;
+    let dead = stage.dead_letters().await;
+    assert_eq!(dead.len(), 1);
+    assert_eq!(dead[0]["reason"], json!("gone"));
+}

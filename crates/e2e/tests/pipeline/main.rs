@@ -1,0 +1,11 @@
+//! The promises of the pipeline, each as a test with the real programs.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "the whole crate is tests, whose helpers clippy does not know as such"
+)]
+
+mod faults;
+mod receiver;
+mod stage;
+mod unusual;

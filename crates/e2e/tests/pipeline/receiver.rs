@@ -1,0 +1,88 @@
+//! A receiver that remembers which event arrived at which path, how often, and what came with it.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::routing::post;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+
+/// How often each (path, event id) came, and the body of the last.
+type Arrived = HashMap<(String, String), (usize, Bytes)>;
+
+#[derive(Clone)]
+pub struct Receiver {
+    arrived: Arc<Mutex<Arrived>>,
+    answer: Arc<AtomicU16>,
+    pub url: String,
+    _server: Arc<JoinSet<()>>,
+}
+
+impl Receiver {
+    /// Listens on a port of its own, and answers 200.
+    pub async fn new() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let arrived = Arc::default();
+        let answer = Arc::new(AtomicU16::new(200));
+        let routes = Router::new()
+            .route("/{path}", post(receive))
+            .with_state((Arc::clone(&arrived), answer.clone()));
+        let mut server = JoinSet::new();
+        server.spawn(async move { axum::serve(listener, routes).await.unwrap() });
+        Self {
+            arrived,
+            answer,
+            url,
+            _server: Arc::new(server),
+        }
+    }
+
+    /// What it answers from now on. Only what is answered with 200 counts as arrived.
+    pub fn answer(&self, status: u16) {
+        self.answer.store(status, Ordering::Relaxed);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Arrived> {
+        self.arrived.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many different events arrived at a path.
+    pub fn distinct(&self, path: &str) -> usize {
+        self.lock().keys().filter(|(at, _)| at == path).count()
+    }
+
+    /// How many arrivals were not the first of their event at their path.
+    pub fn duplicates(&self) -> usize {
+        self.lock().values().map(|(count, _)| count - 1).sum()
+    }
+
+    /// What arrived at a path.
+    pub fn bodies(&self, path: &str) -> Vec<Bytes> {
+        let arrived = self.lock();
+        let there = arrived.iter().filter(|((at, _), _)| at == path);
+        there.map(|(_, (_, body))| body.clone()).collect()
+    }
+}
+
+async fn receive(
+    State((arrived, answer)): State<(Arc<Mutex<Arrived>>, Arc<AtomicU16>)>,
+    Path(path): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> StatusCode {
+    let status = StatusCode::from_u16(answer.load(Ordering::Relaxed)).unwrap();
+    if status.is_success() {
+        let id = headers["webhook-id"].to_str().unwrap().to_owned();
+        let mut arrived = arrived.lock().unwrap_or_else(PoisonError::into_inner);
+        let entry = arrived.entry((path, id)).or_default();
+        entry.0 += 1;
+        entry.1 = body;
+    }
+    status
+}
