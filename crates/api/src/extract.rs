@@ -11,8 +11,8 @@ use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse;
-use serde::de::DeserializeOwned;
 use serde::de::value::Error as QueryError;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_path_to_error::{Path as FieldPath, Segment};
 use tokio::time::timeout;
 use uuid::Uuid;
@@ -65,6 +65,9 @@ fn declares_json(headers: &HeaderMap) -> bool {
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+    if body.trim_ascii_start().first() != Some(&b'{') {
+        return Err(not_an_object(body));
+    }
     let mut json = serde_json::Deserializer::from_slice(body);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         if error.inner().is_data() {
@@ -78,6 +81,17 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     json.end()
         .map_err(|error| ApiError::InvalidJson(error.to_string()))?;
     Ok(value)
+}
+
+/// Serde would take an array for the fields of an object, in their order.
+fn not_an_object(body: &[u8]) -> ApiError {
+    match serde_json::from_slice::<IgnoredAny>(body) {
+        Ok(_) => ApiError::InvalidField {
+            pointer: String::new(),
+            detail: "the body must be an object".into(),
+        },
+        Err(error) => ApiError::InvalidJson(error.to_string()),
+    }
 }
 
 /// The message alone: the pointer says where.

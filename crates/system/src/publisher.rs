@@ -215,3 +215,121 @@ impl ClientContext for Reports {
 pub fn quiet_log(level: RDKafkaLogLevel, facility: &str, message: &str) {
     tracing::debug!(target: "librdkafka", ?level, facility, message);
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use rdkafka::mocking::MockCluster;
+    use rdkafka::producer::DefaultProducerContext;
+    use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
+
+    use super::*;
+
+    const DEADLINE: Duration = Duration::from_secs(30);
+
+    type Cluster = MockCluster<'static, DefaultProducerContext>;
+
+    /// A publisher and a broker of its own, inside librdkafka.
+    fn with_broker() -> (Publisher, Cluster) {
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic("updates", 3, 1).unwrap();
+        let kafka = KafkaArgs {
+            kafka_brokers: cluster.bootstrap_servers(),
+            kafka_topic: "updates".into(),
+        };
+        (Publisher::new(&kafka).unwrap(), cluster)
+    }
+
+    async fn publish(publisher: &Publisher, count: u32) {
+        let reading = Reading {
+            timestamp: chrono::DateTime::UNIX_EPOCH,
+            city: "Tokyo".into(),
+            value: 23.0,
+            unit: "C".into(),
+            previous: None,
+        };
+        for _ in 0..count {
+            publisher.publish(&reading).await.unwrap();
+        }
+    }
+
+    async fn drained(publisher: &Publisher) {
+        tokio::time::timeout(DEADLINE, publisher.drained())
+            .await
+            .expect("the broker answers");
+    }
+
+    #[tokio::test]
+    async fn events_wait_for_a_broker_that_is_away_and_arrive_when_it_is_back() {
+        let (publisher, cluster) = with_broker();
+        publish(&publisher, 10).await;
+        drained(&publisher).await;
+        cluster.broker_down(1).unwrap();
+        let all_down = async {
+            while !publisher.tally.take_all_down() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(DEADLINE, all_down)
+            .await
+            .expect("it is noticed");
+        publish(&publisher, 100).await;
+        assert_eq!(
+            (publisher.tally.acknowledged(), publisher.tally.open()),
+            (10, 100)
+        );
+        cluster.broker_up(1).unwrap();
+        drained(&publisher).await;
+        assert_eq!(
+            (publisher.tally.acknowledged(), publisher.tally.open()),
+            (110, 0)
+        );
+        publisher.check().unwrap();
+    }
+
+    #[tokio::test]
+    async fn no_event_is_taken_while_the_queue_is_full() {
+        let (publisher, cluster) = with_broker();
+        cluster.broker_down(1).unwrap();
+        publish(&publisher, SLOTS).await;
+        let one_more = publish(&publisher, 1);
+        tokio::pin!(one_more);
+        tokio::select! {
+            biased;
+            () = &mut one_more => panic!("there is no room"),
+            () = tokio::task::yield_now() => {}
+        }
+        cluster.broker_up(1).unwrap();
+        tokio::time::timeout(DEADLINE, one_more)
+            .await
+            .expect("there is room again");
+        drained(&publisher).await;
+        assert_eq!(publisher.tally.acknowledged(), u64::from(SLOTS) + 1);
+    }
+
+    #[tokio::test]
+    async fn what_the_broker_refuses_for_good_is_a_failure_and_ends_publishing() {
+        let (publisher, cluster) = with_broker();
+        let refusal = [RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED; 3];
+        cluster.request_errors(RDKafkaApiKey::Produce, &refusal);
+        publish(&publisher, 1).await;
+        drained(&publisher).await;
+        let failure = publisher.check().unwrap_err().to_string();
+        assert!(failure.contains("authorization"), "{failure}");
+        assert_eq!(
+            (publisher.tally.acknowledged(), publisher.tally.open()),
+            (0, 1)
+        );
+    }
+
+    #[tokio::test]
+    async fn what_has_no_answer_at_the_close_is_not_acknowledged() {
+        let (publisher, cluster) = with_broker();
+        cluster.broker_down(1).unwrap();
+        publish(&publisher, 5).await;
+        let tally = publisher.tally();
+        publisher.close().await.unwrap();
+        assert_eq!((tally.acknowledged(), tally.open()), (0, 5));
+    }
+}

@@ -1,0 +1,10 @@
+//! The API over a real Postgres, through its router: what each route does when it works, when
+//! it is asked twice, and when it is asked for nonsense.
+
+mod dead_letters;
+mod document;
+mod outage;
+mod pages;
+mod refusals;
+mod subscriptions;
+mod support;

@@ -1,0 +1,365 @@
+//! Nonsense in, a problem document out: never a 500, always with what is wrong.
+
+use axum::body::Body;
+use axum::http::{Method, Request, StatusCode, header};
+use serde_json::{Value, json};
+use sqlx::PgPool;
+use uuid::Uuid;
+
+use crate::support::{Answer, Client};
+
+/// Checks that it is a problem document that agrees with its own headers.
+fn assert_problem(answer: &Answer, status: u16, code: &str) {
+    let problem = answer.json();
+    assert_eq!(answer.status.as_u16(), status, "{}", answer.text());
+    assert_eq!(answer.header("content-type"), "application/problem+json");
+    assert_eq!(problem["code"], code);
+    assert_eq!(problem["status"], status);
+    assert_eq!(
+        problem["type"],
+        format!("urn:temperature-webhooks:problem:{code}")
+    );
+    assert_eq!(problem["request_id"], answer.header("x-request-id"));
+    for field in ["title", "detail"] {
+        assert!(
+            problem[field].as_str().is_some_and(|text| !text.is_empty()),
+            "{field}"
+        );
+    }
+}
+
+/// A subscription that is right but for one field.
+fn with(field: &str, value: Value) -> Value {
+    let mut body = json!({"name": "n", "url": "http://localhost:9099"});
+    body[field] = value;
+    body
+}
+
+/// What `POST` and `PATCH` both refuse, and the field that is named.
+fn wrong_fields() -> Vec<(&'static str, Value, &'static str)> {
+    let url = |text: &str| ("url", json!(text), "/url");
+    vec![
+        url(""),
+        url("nonsense"),
+        url("/relative"),
+        url("//host/path"),
+        url("ftp://example.com"),
+        url("file:///etc/passwd"),
+        url("javascript:alert(1)"),
+        url("http:example.com"),
+        url("http:/example.com"),
+        url("http:\\\\example.com"),
+        url("http://"),
+        url("http://host:99999"),
+        url("http://[::1"),
+        url("http://user@example.com"),
+        url("http://user:secret@example.com"),
+        url("http://exa mple.com"),
+        url(" http://example.com"),
+        url("http://example.com/a\nb"),
+        url("http://example.com/\0"),
+        (
+            "url",
+            json!(format!("http://example.com/{}", "x".repeat(2048))),
+            "/url",
+        ),
+        ("url", json!(7), "/url"),
+        ("url", json!(null), "/url"),
+        ("name", json!(""), "/name"),
+        ("name", json!("   "), "/name"),
+        ("name", json!("x".repeat(101)), "/name"),
+        ("name", json!("a\0b"), "/name"),
+        ("name", json!("a\nb"), "/name"),
+        ("name", json!(["a"]), "/name"),
+        ("name", json!(null), "/name"),
+        ("description", json!("x".repeat(1001)), "/description"),
+        ("description", json!("a\0b"), "/description"),
+        ("description", json!({}), "/description"),
+        ("auth_key", json!(""), "/auth_key"),
+        ("auth_key", json!("x".repeat(1025)), "/auth_key"),
+        ("auth_key", json!("a b"), "/auth_key"),
+        ("auth_key", json!("a\r\nx-evil: 1"), "/auth_key"),
+        ("auth_key", json!("schlüssel"), "/auth_key"),
+        ("auth_key", json!(1), "/auth_key"),
+        ("event_types", json!([]), "/event_types"),
+        ("event_types", json!("temperature.updated"), "/event_types"),
+        ("event_types", json!(["a", "*"]), "/event_types/1"),
+        ("event_types", json!([".*"]), "/event_types/0"),
+        ("event_types", json!(["a.*.b"]), "/event_types/0"),
+        ("event_types", json!(["a b"]), "/event_types/0"),
+        ("event_types", json!(["a", 5]), "/event_types/1"),
+        ("event_types", json!(["a", null]), "/event_types/1"),
+        ("event_types", json!(["x".repeat(101)]), "/event_types/0"),
+        ("event_types", json!(vec!["a"; 51]), "/event_types"),
+        ("cities", json!([]), "/cities"),
+        ("cities", json!([""]), "/cities/0"),
+        ("cities", json!(["a", "b\0"]), "/cities/1"),
+        ("cities", json!(["x".repeat(201)]), "/cities/0"),
+        ("cities", json!(vec!["a"; 201]), "/cities"),
+        ("cities", json!({"0": "a"}), "/cities"),
+        ("state", json!("active"), "/state"),
+        ("a/b~c", json!(1), "/a~1b~0c"),
+    ]
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn a_wrong_field_is_named(db: PgPool) {
+    let client = Client::new(db);
+    let path = format!("/subscriptions/{}", client.subscription("a").await);
+    for (field, value, pointer) in wrong_fields() {
+        for answer in [
+            client
+                .post("/subscriptions", &with(field, value.clone()))
+                .await,
+            client.patch(&path, &json!({field: value.clone()})).await,
+        ] {
+            assert_problem(&answer, 422, "invalid_field");
+            assert_eq!(answer.json()["pointer"], pointer, "{field}: {value}");
+        }
+    }
+    let list = client.get("/subscriptions").await.json();
+    assert_eq!(
+        list["items"].as_array().map(Vec::len),
+        Some(1),
+        "nothing of it was kept"
+    );
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn what_is_just_within_the_limits_is_taken(db: PgPool) {
+    let client = Client::new(db);
+    let long_url = format!("http://h/{}", "x".repeat(2048 - "http://h/".len()));
+    for (number, (field, value)) in [
+        ("url", json!(long_url)),
+        ("url", json!("HTTPS://Example.com:8443/päth?q=1")),
+        ("url", json!("http://[::1]:9099/")),
+        ("description", json!("ü".repeat(1000))),
+        ("description", json!("")),
+        ("description", json!(null)),
+        ("auth_key", json!("~".repeat(1024))),
+        ("event_types", json!(vec!["temperature.*"; 50])),
+        ("cities", json!(vec!["ü".repeat(200); 200])),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let mut body = with(field, value);
+        body["name"] = json!(format!("{number:ü>100}"));
+        let answer = client.post("/subscriptions", &body).await;
+        assert_eq!(
+            answer.status,
+            StatusCode::CREATED,
+            "{field}: {}",
+            answer.text()
+        );
+    }
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn a_body_that_is_not_what_it_should_be_is_refused(db: PgPool) {
+    let client = Client::new(db);
+    for (body, status, code, pointer) in [
+        ("", 400, "invalid_json", None),
+        ("{", 400, "invalid_json", None),
+        ("nonsense", 400, "invalid_json", None),
+        ("[1,", 400, "invalid_json", None),
+        (
+            r#"{"name":"\ud800","url":"http://a"}"#,
+            400,
+            "invalid_json",
+            None,
+        ),
+        (
+            r#"{"name":"n","url":"http://a"} x"#,
+            400,
+            "invalid_json",
+            None,
+        ),
+        (r#"{"url":"http://a"}"#, 422, "invalid_field", Some("/name")),
+        (r#"{"name":"n"}"#, 422, "invalid_field", Some("/url")),
+        (
+            r#"{"name":"n","name":"m","url":"http://a"}"#,
+            422,
+            "invalid_field",
+            Some("/name"),
+        ),
+        ("null", 422, "invalid_field", Some("")),
+        ("7", 422, "invalid_field", Some("")),
+        (
+            r#"["n",null,"http://a",null,null,null]"#,
+            422,
+            "invalid_field",
+            Some(""),
+        ),
+    ] {
+        let answer = client.raw(Method::POST, "/subscriptions", body).await;
+        assert_problem(&answer, status, code);
+        assert_eq!(
+            answer.json().get("pointer").and_then(Value::as_str),
+            pointer,
+            "{body}"
+        );
+    }
+    let not_utf8 = client
+        .raw(Method::POST, "/subscriptions", &b"{\"name\":\"\xff\"}"[..])
+        .await;
+    assert_problem(&not_utf8, 400, "invalid_json");
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn what_to_reprocess_must_be_1_to_1000_ids(db: PgPool) {
+    let client = Client::new(db);
+    for (body, pointer) in [
+        (json!({}), "/dlqs"),
+        (json!({"dlqs": []}), "/dlqs"),
+        (json!({"dlqs": vec![1; 1001]}), "/dlqs"),
+        (json!({"dlqs": [1, "2"]}), "/dlqs/1"),
+        (json!({"dlqs": [1.5]}), "/dlqs/0"),
+        (json!({"dlqs": [18_446_744_073_709_551_615_u64]}), "/dlqs/0"),
+        (json!({"dlqs": 1}), "/dlqs"),
+        (json!({"dlqs": [1], "force": true}), "/force"),
+    ] {
+        let answer = client.post("/dlqs", &body).await;
+        assert_problem(&answer, 422, "invalid_field");
+        assert_eq!(answer.json()["pointer"], pointer, "{body}");
+    }
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn a_wrong_parameter_is_named(db: PgPool) {
+    let client = Client::new(db);
+    for list in ["/subscriptions", "/dlqs"] {
+        for (query, parameter) in [
+            ("limit=0", "limit"),
+            ("limit=1001", "limit"),
+            ("limit=-1", "limit"),
+            ("limit=abc", "limit"),
+            ("limit=", "limit"),
+            ("limit=1&limit=2", "limit"),
+            ("skip=-1", "skip"),
+            ("skip=1.5", "skip"),
+            ("skip=99999999999999999999", "skip"),
+            ("offset=1", "offset"),
+        ] {
+            let answer = client.get(&format!("{list}?{query}")).await;
+            assert_problem(&answer, 400, "invalid_parameter");
+            assert_eq!(answer.json()["parameter"], parameter, "{list}?{query}");
+        }
+    }
+    for (query, parameter) in [
+        ("subscription_id=nobody", "subscription_id"),
+        ("subscription_id=%00", "subscription_id"),
+        ("reason=bored", "reason"),
+        ("reason=%00", "reason"),
+    ] {
+        let answer = client.get(&format!("/dlqs?{query}")).await;
+        assert_problem(&answer, 400, "invalid_parameter");
+        assert_eq!(answer.json()["parameter"], parameter, "{query}");
+    }
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn a_wrong_id_is_named(db: PgPool) {
+    let client = Client::new(db);
+    for (method, path) in [
+        (Method::GET, "/subscriptions/abc"),
+        (Method::GET, "/subscriptions/%00"),
+        (Method::GET, "/subscriptions/%FF"),
+        (Method::PATCH, "/subscriptions/1"),
+        (Method::DELETE, "/subscriptions/abc"),
+        (Method::POST, "/subscriptions/abc/enable"),
+        (Method::GET, "/dlqs/abc"),
+        (Method::GET, "/dlqs/1.5"),
+        (Method::DELETE, "/dlqs/99999999999999999999"),
+    ] {
+        let answer = client.raw(method, path, "{}").await;
+        assert_problem(&answer, 400, "invalid_parameter");
+        assert_eq!(answer.json()["parameter"], "id", "{path}");
+    }
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn a_body_over_1_mib_is_refused(db: PgPool) {
+    let client = Client::new(db);
+    let body = with("description", json!("x".repeat(1024 * 1024)));
+    let answer = client.post("/subscriptions", &body).await;
+    assert_problem(&answer, 413, "body_too_large");
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn a_body_must_be_declared_to_be_json(db: PgPool) {
+    let client = Client::new(db);
+    for (number, (declared, status)) in [
+        (None, 415),
+        (Some("text/plain"), 415),
+        (Some("application/x-www-form-urlencoded"), 415),
+        (Some("application/jsonp"), 415),
+        (Some("application/json"), 201),
+        (Some("Application/JSON; charset=utf-8"), 201),
+        (Some("application/merge-patch+json"), 201),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let mut request = Request::builder()
+            .method(Method::POST)
+            .uri("/subscriptions");
+        if let Some(declared) = declared {
+            request = request.header(header::CONTENT_TYPE, declared);
+        }
+        let body = with("name", json!(number.to_string())).to_string();
+        let answer = client
+            .send(request.body(Body::from(body)).expect("a request"))
+            .await;
+        assert_eq!(answer.status.as_u16(), status, "{declared:?}");
+        if status == 415 {
+            assert_problem(&answer, 415, "unsupported_media_type");
+        }
+    }
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn what_is_not_served_is_a_problem_too(db: PgPool) {
+    let client = Client::new(db);
+    for path in [
+        "/nothing",
+        "/subscriptions/",
+        "/dlqs/1/2",
+        "/docs/nothing.js",
+        "/%00",
+        "/../etc",
+    ] {
+        assert_problem(&client.get(path).await, 404, "unknown_route");
+    }
+    for (method, path, allow) in [
+        (Method::PUT, "/subscriptions", "GET"),
+        (Method::POST, "/", "GET"),
+        (Method::POST, "/livez", "GET"),
+        (Method::PATCH, "/dlqs", "POST"),
+    ] {
+        let answer = client.call(method, path).await;
+        assert_problem(&answer, 405, "method_not_allowed");
+        assert!(answer.header("allow").contains(allow), "{path}");
+    }
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn a_clients_request_id_is_used_if_it_fits(db: PgPool) {
+    let client = Client::new(db);
+    for (given, is_used) in [
+        ("abc-123", true),
+        ("a b", false),
+        ("", false),
+        (&"x".repeat(129), false),
+    ] {
+        let request = Request::builder()
+            .uri("/nothing")
+            .header("x-request-id", given);
+        let answer = client
+            .send(request.body(Body::empty()).expect("a request"))
+            .await;
+        assert_problem(&answer, 404, "unknown_route");
+        assert_eq!(answer.header("x-request-id") == given, is_used, "{given}");
+        assert!(is_used || answer.header("x-request-id").parse::<Uuid>().is_ok());
+    }
+}

@@ -1,0 +1,168 @@
+//! A client that calls the router without a network, and rows to look at.
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, Bytes, to_bytes};
+use axum::http::{HeaderMap, Method, Request, StatusCode, header};
+use common::probes::{self, Readiness};
+use metrics_exporter_prometheus::PrometheusBuilder;
+use serde_json::{Value, json};
+use sqlx::PgPool;
+use tower::ServiceExt;
+use uuid::Uuid;
+
+/// Longer than anything here takes, where the time itself is not the matter.
+pub const LONG: Duration = Duration::from_mins(1);
+
+/// The API, and the database under it.
+pub struct Client {
+    router: Router,
+    pub db: PgPool,
+}
+
+/// What it answered.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
+impl Answer {
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or(Value::Null)
+    }
+
+    pub fn text(&self) -> &str {
+        str::from_utf8(&self.body).expect("answers are UTF-8")
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        self.headers
+            .get(name)
+            .map_or("", |value| value.to_str().expect("ASCII"))
+    }
+}
+
+/// The API over `db`, as `main` builds it.
+pub fn api(db: PgPool, request_timeout: Duration) -> api::Api {
+    let metrics = PrometheusBuilder::new().build_recorder().handle();
+    api::routes(
+        db,
+        probes::router(Readiness::default(), metrics),
+        request_timeout,
+    )
+}
+
+impl Client {
+    pub fn new(db: PgPool) -> Self {
+        Self::with_timeout(db, LONG)
+    }
+
+    pub fn with_timeout(db: PgPool, request_timeout: Duration) -> Self {
+        let router = api(db.clone(), request_timeout).router;
+        Self { router, db }
+    }
+
+    pub async fn send(&self, request: Request<Body>) -> Answer {
+        let response = self
+            .router
+            .clone()
+            .oneshot(request)
+            .await
+            .expect("routers do not fail");
+        let (parts, body) = response.into_parts();
+        let body = to_bytes(body, usize::MAX).await.expect("a whole answer");
+        Answer {
+            status: parts.status,
+            headers: parts.headers,
+            body,
+        }
+    }
+
+    pub async fn call(&self, method: Method, path: &str) -> Answer {
+        let request = Request::builder().method(method).uri(path);
+        self.send(request.body(Body::empty()).expect("a request"))
+            .await
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.call(Method::GET, path).await
+    }
+
+    pub async fn delete(&self, path: &str) -> Answer {
+        self.call(Method::DELETE, path).await
+    }
+
+    /// Sends `body` as JSON, whatever it is.
+    pub async fn raw(&self, method: Method, path: &str, body: impl Into<Body>) -> Answer {
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::CONTENT_TYPE, "application/json");
+        self.send(request.body(body.into()).expect("a request"))
+            .await
+    }
+
+    pub async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.raw(Method::POST, path, body.to_string()).await
+    }
+
+    pub async fn patch(&self, path: &str, body: &Value) -> Answer {
+        self.raw(Method::PATCH, path, body.to_string()).await
+    }
+
+    /// Subscribes; gives the answer's body.
+    pub async fn subscribe(&self, name: &str) -> Value {
+        let new = json!({"name": name, "url": "https://example.com/hook"});
+        let answer = self.post("/subscriptions", &new).await;
+        assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.text());
+        answer.json()
+    }
+
+    /// Subscribes; gives the id.
+    pub async fn subscription(&self, name: &str) -> Uuid {
+        id_of(&self.subscribe(name).await)
+    }
+
+    /// Adds a dead letter of a JSON event; `None` makes a malformed one.
+    pub async fn dead_letter(&self, subscription: Option<Uuid>, offset: i64) -> i64 {
+        self.dead_letter_with(subscription, offset, br#"{"city":"Tokyo", "reading":23.0}"#)
+            .await
+    }
+
+    pub async fn dead_letter_with(
+        &self,
+        subscription: Option<Uuid>,
+        offset: i64,
+        payload: &[u8],
+    ) -> i64 {
+        sqlx::query_scalar(
+            "INSERT INTO dead_letters (subscription_id, topic, partition, event_offset, event_id,
+                payload, content_type, traceparent, reason, attempts, last_status, last_error)
+             VALUES ($1, 'updates', 3, $2, 'event-' || $2, $3, 'application/json', '00-1-2-01',
+                     CASE WHEN $1 IS NULL THEN 'malformed' ELSE 'exhausted' END, 9, 500, 'http_5xx')
+             RETURNING id",
+        )
+        .bind(subscription)
+        .bind(offset)
+        .bind(payload)
+        .fetch_one(&self.db)
+        .await
+        .expect("a dead letter")
+    }
+
+    /// How many deliveries are pending for it.
+    pub async fn pending(&self, subscription: Uuid) -> i64 {
+        sqlx::query_scalar("SELECT count(*) FROM pending_deliveries WHERE subscription_id = $1")
+            .bind(subscription)
+            .fetch_one(&self.db)
+            .await
+            .expect("a count")
+    }
+}
+
+pub fn id_of(subscription: &Value) -> Uuid {
+    serde_json::from_value(subscription["id"].clone()).expect("an id")
+}
