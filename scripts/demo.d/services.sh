@@ -39,10 +39,16 @@ clear_the_stage() {
   if scripts/infra kafka topics --list | grep -qx demo; then
     scripts/infra kafka topics --delete --topic demo
   fi
+  # A topic that is being deleted cannot be made for a moment.
+  wait_until 20 make_topic || fail "the topic demo cannot be made" "see .infra/dev"
   export DATABASE_URL=postgres://webhooks:webhooks@127.0.0.1:5434/demo
   export KAFKA_BROKERS=127.0.0.1:9094 KAFKA_TOPIC=demo KAFKA_GROUP=demo-$$-$(date +%s)
   export API_LISTEN=127.0.0.1:9090 PROCESSOR_ADMIN_LISTEN=127.0.0.1:9091
   export SYSTEM_ADMIN_LISTEN=127.0.0.1:9095 WEBHOOK_LISTEN=127.0.0.1:9099 LOG_FORMAT=human
+}
+
+make_topic() {
+  scripts/infra kafka topics --create --topic demo --partitions 12 >/dev/null 2>&1
 }
 
 # start NAME URL OPTION...: in the background, and waits until the URL answers well. A session of
