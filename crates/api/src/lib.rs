@@ -2,7 +2,7 @@
 //!
 //! `routes` puts together what the endpoint files (`subscriptions`, `dead_letters`, `page`,
 //! `document`) serve; router and document come from the same source. Input becomes a type that
-//! cannot be wrong in `fields` and `extract`, or an [`error::ApiError`]; nothing behind them
+//! cannot be wrong in `fields` and `extract`, or an `error::ApiError`; nothing behind them
 //! checks again. All SQL is in `common::store`.
 
 mod config;
