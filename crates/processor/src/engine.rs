@@ -163,7 +163,7 @@ impl Engine {
         let recorder = self.recorder.clone();
         loop {
             self.work();
-            let waiting = self.outbox.len().min(BATCH);
+            let waiting = self.outbox.len().min(BATCH).min(recorder.max_capacity());
             // Each arm only receives, reserves or waits, which is cancel-safe.
             tokio::select! {
                 biased;
@@ -206,7 +206,7 @@ impl Engine {
         {
             self.fan_out(record);
         }
-        while self.outbox.len() < BATCH
+        while self.outbox.is_empty()
             && let Some((delivery, subscription)) = self.lanes.next_turn()
         {
             self.begin(delivery, subscription);

@@ -157,10 +157,8 @@ impl Recorder {
     /// Fills the inbox: how many came, 0 when the channel is closed, `None` at the deadline.
     async fn receive(&mut self, deadline: Option<Instant>) -> Option<usize> {
         let mut received = Vec::new();
-        let receiving = self
-            .links
-            .entries
-            .recv_many(&mut received, self.settings.flush_outcomes);
+        let room = self.settings.flush_outcomes - self.settled.len();
+        let receiving = self.links.entries.recv_many(&mut received, room);
         let count = match deadline {
             Some(deadline) => tokio::time::timeout_at(deadline, receiving).await.ok()?,
             None => receiving.await,

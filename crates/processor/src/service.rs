@@ -26,9 +26,6 @@ use crate::{maintenance, observe};
 /// Records between the consumer and the engine.
 const RECORDS: usize = 1024;
 
-/// Entries between the engine and the recorder.
-const ENTRIES: usize = 8192;
-
 /// What else passes between tasks comes one at a time.
 const FEW: usize = 16;
 
@@ -92,7 +89,8 @@ impl Service {
         let (outside, inputs) = channels();
         let (positions, committed) = watch::channel(recorder::Positions::new());
         let (owned, partitions) = watch::channel(Vec::new());
-        let (entries, outcomes) = mpsc::channel(ENTRIES);
+        // One flush is written while the next one gathers: a kill repeats no more than these two.
+        let (entries, outcomes) = mpsc::channel(size(self.config.flush_outcomes));
         let recorder = self.recorder(outcomes, positions, outside.fenced);
         let engine = Engine::new(
             self.engine(),

@@ -20,6 +20,10 @@ pub static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations");
 /// How long a query waits for a connection before the database counts as away.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// After how long Postgres ends a transaction whose client is silent. A program that is stopped, or
+/// cut off, in the middle of one would hold its locks for ever.
+const SILENCE_LIMIT: &str = "10s";
+
 /// Where Postgres is.
 #[derive(Clone, Debug, clap::Args)]
 pub struct StoreArgs {
@@ -47,10 +51,13 @@ pub async fn connect(
         .expose_secret()
         .parse()
         .context("reading DATABASE_URL")?;
+    let options = options
+        .application_name(application)
+        .options([("idle_in_transaction_session_timeout", SILENCE_LIMIT)]);
     let pool = PgPoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(ACQUIRE_TIMEOUT)
-        .connect_with(options.application_name(application))
+        .connect_with(options)
         .await
         .context("connecting to Postgres")?;
     MIGRATIONS

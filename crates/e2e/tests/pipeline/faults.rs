@@ -10,8 +10,8 @@ const EVENTS: usize = 4000;
 const RATE: usize = 800;
 const PATHS: [&str; 2] = ["a", "b"];
 
-/// What one kill may repeat: what was in flight, and one flush window.
-const PER_KILL: usize = PATHS.len() * IN_FLIGHT + FLUSH_OUTCOMES;
+/// What one kill may repeat: what was in flight, a flush that is written and one that gathers.
+const PER_KILL: usize = 2 * (PATHS.len() * IN_FLIGHT + FLUSH_OUTCOMES);
 
 async fn subscribed() -> (Stage, Receiver) {
     let (stage, receiver) = (Stage::new().await, Receiver::new().await);
@@ -147,4 +147,58 @@ async fn a_receiver_that_is_gone_disables_its_subscription() {
     let dead = stage.dead_letters().await;
     assert_eq!(dead.len(), 1);
     assert_eq!(dead[0]["reason"], json!("gone"));
+}
+
+#[tokio::test]
+async fn what_a_killed_processor_held_under_lease_is_sent_by_the_next() {
+    let (stage, receiver) = (Stage::new().await, Receiver::new().await);
+    stage.subscribe("all", &format!("{}/a", receiver.url)).await;
+    receiver.answer(503);
+    let settings = [("RETRY_SCHEDULE", "1s,1s,1s"), ("LEASE", "20s")];
+    let processor = stage.processor(&settings);
+    stage.system(3, 1000).ended().await;
+    until("all wait", async || {
+        stage.count("SELECT count(*) FROM pending_deliveries").await == 3
+    })
+    .await;
+    receiver.hang(true);
+    until("the retries are in flight", async || receiver.hung() == 3).await;
+    let held = stage.count("SELECT count(*) FROM pending_deliveries WHERE lease IS NOT NULL");
+    assert_eq!(held.await, 3);
+    processor.kill();
+    receiver.answer(200);
+    receiver.hang(false);
+    let _processor = stage.processor(&settings);
+    until("they arrive", async || receiver.distinct("a") == 3).await;
+    assert_eq!(receiver.duplicates(), 0);
+}
+
+#[tokio::test]
+async fn an_old_owner_that_is_still_alive_writes_nothing_more() {
+    let (stage, receiver) = subscribed().await;
+    let old = stage.processor(&[]);
+    let system = stage.system(EVENTS, RATE);
+    until_arrived(&receiver, EVENTS / 8).await;
+    // Stopped for longer than its session, it wakes up and believes it owns what another has.
+    old.pause();
+    let _new = stage.processor(&[]);
+    until("the new owner has all", async || {
+        stage
+            .count("SELECT count(DISTINCT owner) FROM progress WHERE epoch > 1")
+            .await
+            == 1
+            && stage
+                .count("SELECT count(*) FROM progress WHERE epoch > 1")
+                .await
+                == 4
+    })
+    .await;
+    old.resume();
+    system.ended().await;
+    all_arrived(&stage, &receiver).await;
+    assert!(
+        receiver.duplicates() <= PER_KILL,
+        "{}",
+        receiver.duplicates()
+    );
 }

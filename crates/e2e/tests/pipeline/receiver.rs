@@ -1,7 +1,7 @@
 //! A receiver that remembers which event arrived at which path, how often, and what came with it.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::Router;
@@ -15,10 +15,18 @@ use tokio::task::JoinSet;
 /// How often each (path, event id) came, and the body of the last.
 type Arrived = HashMap<(String, String), (usize, Bytes)>;
 
+/// How it answers.
+struct Manners {
+    status: AtomicU16,
+    hangs: AtomicBool,
+    /// Requests that were never answered.
+    hung: AtomicUsize,
+}
+
 #[derive(Clone)]
 pub struct Receiver {
     arrived: Arc<Mutex<Arrived>>,
-    answer: Arc<AtomicU16>,
+    manners: Arc<Manners>,
     pub url: String,
     _server: Arc<JoinSet<()>>,
 }
@@ -29,15 +37,19 @@ impl Receiver {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let arrived = Arc::default();
-        let answer = Arc::new(AtomicU16::new(200));
+        let manners = Arc::new(Manners {
+            status: AtomicU16::new(200),
+            hangs: AtomicBool::new(false),
+            hung: AtomicUsize::new(0),
+        });
         let routes = Router::new()
             .route("/{path}", post(receive))
-            .with_state((Arc::clone(&arrived), answer.clone()));
+            .with_state((Arc::clone(&arrived), manners.clone()));
         let mut server = JoinSet::new();
         server.spawn(async move { axum::serve(listener, routes).await.unwrap() });
         Self {
             arrived,
-            answer,
+            manners,
             url,
             _server: Arc::new(server),
         }
@@ -45,7 +57,17 @@ impl Receiver {
 
     /// What it answers from now on. Only what is answered with 200 counts as arrived.
     pub fn answer(&self, status: u16) {
-        self.answer.store(status, Ordering::Relaxed);
+        self.manners.status.store(status, Ordering::Relaxed);
+    }
+
+    /// Whether it takes requests and answers none.
+    pub fn hang(&self, hangs: bool) {
+        self.manners.hangs.store(hangs, Ordering::Relaxed);
+    }
+
+    /// How many requests it left without an answer.
+    pub fn hung(&self) -> usize {
+        self.manners.hung.load(Ordering::Relaxed)
     }
 
     fn lock(&self) -> MutexGuard<'_, Arrived> {
@@ -71,12 +93,16 @@ impl Receiver {
 }
 
 async fn receive(
-    State((arrived, answer)): State<(Arc<Mutex<Arrived>>, Arc<AtomicU16>)>,
+    State((arrived, manners)): State<(Arc<Mutex<Arrived>>, Arc<Manners>)>,
     Path(path): Path<String>,
     headers: HeaderMap,
     body: Bytes,
 ) -> StatusCode {
-    let status = StatusCode::from_u16(answer.load(Ordering::Relaxed)).unwrap();
+    if manners.hangs.load(Ordering::Relaxed) {
+        manners.hung.fetch_add(1, Ordering::Relaxed);
+        std::future::pending::<()>().await;
+    }
+    let status = StatusCode::from_u16(manners.status.load(Ordering::Relaxed)).unwrap();
     if status.is_success() {
         let id = headers["webhook-id"].to_str().unwrap().to_owned();
         let mut arrived = arrived.lock().unwrap_or_else(PoisonError::into_inner);

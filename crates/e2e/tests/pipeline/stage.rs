@@ -60,16 +60,25 @@ impl Program {
         self.0.wait().unwrap();
     }
 
+    /// It stands still, and knows nothing of it.
+    pub fn pause(&self) {
+        self.signal("-STOP");
+    }
+
+    /// It goes on.
+    pub fn resume(&self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, signal: &str) {
+        let pid = self.0.id().to_string();
+        let sent = Command::new("kill").args([signal, &pid]).status();
+        assert!(sent.unwrap().success());
+    }
+
     /// SIGTERM, and the exit status.
     pub async fn stop(mut self) -> ExitStatus {
-        let pid = self.0.id().to_string();
-        assert!(
-            Command::new("kill")
-                .args(["-TERM", &pid])
-                .status()
-                .unwrap()
-                .success()
-        );
+        self.signal("-TERM");
         until("the program ends", async || {
             self.0.try_wait().unwrap().is_some()
         })
@@ -182,6 +191,25 @@ impl Stage {
             producer.send(record.partition(0)).unwrap();
         }
         producer.flush(LONG).unwrap();
+    }
+
+    /// Publishes to partition 0 in one transaction, which is committed or aborted.
+    pub fn publish_in_transaction(&self, values: &[Vec<u8>], commit: bool) {
+        let mut config = self.kafka();
+        config.set("transactional.id", &self.topic);
+        let producer: ThreadedProducer<_> = config.create().unwrap();
+        producer.init_transactions(LONG).unwrap();
+        producer.begin_transaction().unwrap();
+        for value in values {
+            let record: BaseRecord<'_, (), [u8]> = BaseRecord::to(&self.topic).payload(value);
+            producer.send(record.partition(0)).unwrap();
+        }
+        producer.flush(LONG).unwrap();
+        if commit {
+            producer.commit_transaction(LONG).unwrap();
+        } else {
+            producer.abort_transaction(LONG).unwrap();
+        }
     }
 
     /// Subscribes a URL; its id.

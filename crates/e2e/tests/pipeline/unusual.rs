@@ -46,3 +46,27 @@ async fn what_is_no_event_goes_to_the_dead_letters_and_holds_nothing_up() {
         assert_eq!(letter["subscription_id"], Value::Null);
     }
 }
+
+#[tokio::test]
+async fn gaps_that_transactions_leave_in_the_log_hold_nothing_up() {
+    let (stage, receiver) = (Stage::new().await, Receiver::new().await);
+    stage.subscribe("all", &format!("{}/a", receiver.url)).await;
+    for (city, commit) in [("Oslo", true), ("Nowhere", false), ("Rome", true)] {
+        stage.publish_in_transaction(&[event(city, 0)], commit);
+    }
+    let processor = stage.processor(&[]);
+    until("the committed arrive", async || receiver.distinct("a") == 2).await;
+    // A record and a marker for each of three transactions; the last marker is not received.
+    until("progress passes the gaps", async || {
+        stage.count("SELECT max(next_offset) FROM progress").await == 5
+    })
+    .await;
+    assert!(processor.stop().await.success());
+    let _processor = stage.processor(&[]);
+    stage.publish(&[event("Lima", 0)]);
+    until("what comes next arrives", async || {
+        receiver.distinct("a") == 3
+    })
+    .await;
+    assert_eq!(receiver.duplicates(), 0);
+}
