@@ -1,6 +1,6 @@
 //! The service: the listener, and the watch on Postgres.
 
-use anyhow::Context;
+use common::lifecycle::join;
 use common::probes::{self, Component, Readiness};
 use metrics_exporter_prometheus::PrometheusHandle;
 use sqlx::PgPool;
@@ -52,11 +52,6 @@ impl Service {
         let mut tasks = JoinSet::new();
         tasks.spawn(probes::serve(self.listener, self.routes, stop.clone()));
         tasks.spawn(health::watch(self.db, self.postgres, stop.clone()));
-        let mut outcome = Ok(());
-        while let Some(ended) = tasks.join_next().await {
-            stop.cancel();
-            outcome = outcome.and(ended.context("a task panicked").flatten());
-        }
-        outcome
+        join(tasks, &stop).await
     }
 }

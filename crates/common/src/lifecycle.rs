@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 /// Runs `service` to its end, giving it the token that tells it to stop.
@@ -35,6 +36,23 @@ where
         name = signals.next() => bail!("{name} came again before the drain ended"),
         () = tokio::time::sleep(drain_timeout) => bail!("the drain took longer than {drain_timeout:?}"),
     }
+}
+
+/// Waits for all tasks of a service; the first to end stops the others, and the first failure is
+/// the result.
+///
+/// # Errors
+/// The first of a task, or that one panicked.
+pub async fn join(
+    mut tasks: JoinSet<anyhow::Result<()>>,
+    stop: &CancellationToken,
+) -> anyhow::Result<()> {
+    let mut result = Ok(());
+    while let Some(ended) = tasks.join_next().await {
+        stop.cancel();
+        result = result.and(ended.context("a task of the service panicked").flatten());
+    }
+    result
 }
 
 struct Signals {

@@ -4,6 +4,7 @@
 //! for silence: what the engine cannot take pauses them. What it commits to Kafka is a copy of
 //! committed progress, for tools that show lag.
 
+mod begin;
 mod ownership;
 mod start;
 

@@ -9,6 +9,9 @@
 mod intake;
 mod ownership;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -128,14 +131,14 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// An engine that knows `subscriptions` and owns nothing yet. The partitions it owns, with
-    /// their epochs, are published by `owned`.
+    /// An engine that knows `subscriptions` and owns nothing yet. The partitions it owns are
+    /// published by `owned`.
     pub fn new(
         settings: Settings,
         sender: Sender,
         budget: Budget,
         recorder: mpsc::Sender<Entry>,
-        owned: watch::Sender<Vec<(i32, i64)>>,
+        owned: watch::Sender<Vec<i32>>,
     ) -> Self {
         Self {
             lanes: Lanes::new(settings.limits),
@@ -201,7 +204,7 @@ impl Engine {
     /// Fans out what was fetched and begins attempts, while the recorder keeps up.
     fn work(&mut self) {
         while self.outbox.len() < BATCH
-            && !self.budget.spent()
+            && self.has_room()
             && let Some(record) = self.fetched.pop_front()
         {
             self.fan_out(record);
@@ -214,7 +217,13 @@ impl Engine {
     }
 
     fn takes_records(&self) -> bool {
-        self.fetched.is_empty() && self.outbox.is_empty() && !self.budget.spent()
+        self.fetched.is_empty() && self.outbox.is_empty() && self.has_room()
+    }
+
+    /// Whether another event may be fanned out. Where nothing is queued or in flight, records that
+    /// wait to be fanned out are all that may hold the budget, and would wait for themselves.
+    fn has_room(&self) -> bool {
+        !self.budget.spent() || (self.lanes.queued() == 0 && self.lanes.in_flight() == 0)
     }
 
     fn begin(&mut self, delivery: Delivery, subscription: Arc<Subscription>) {

@@ -13,6 +13,7 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use crate::budget::Hold;
+use crate::delivery::Ticket;
 
 /// The longest id that is taken over from a producer, in bytes.
 const MAX_ID_BYTES: usize = 256;
@@ -31,6 +32,17 @@ pub struct Record {
     pub content_type: Option<String>,
     pub traceparent: Option<String>,
     pub hold: Hold,
+}
+
+impl Record {
+    /// A hold on its offset.
+    pub fn ticket(&self) -> Ticket {
+        Ticket {
+            partition: self.partition,
+            epoch: self.epoch,
+            offset: self.offset,
+        }
+    }
 }
 
 /// What a delivery needs of an event to be sent.

@@ -40,7 +40,7 @@ pub struct Settings {
 pub struct Claimer {
     pub db: PgPool,
     pub settings: Settings,
-    pub owned: watch::Receiver<Vec<(i32, i64)>>,
+    pub owned: watch::Receiver<Vec<i32>>,
     pub engine: mpsc::Sender<Pending>,
 }
 
@@ -86,7 +86,7 @@ impl Claimer {
     async fn look(&self) -> anyhow::Result<bool> {
         let mut claimed = false;
         let owned = self.owned.borrow().clone();
-        for (partition, _) in owned {
+        for partition in owned {
             let due = pending_deliveries::due(&self.db, &self.settings.topic, partition)
                 .await
                 .context("looking for what is due")?;

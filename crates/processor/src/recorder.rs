@@ -192,12 +192,7 @@ impl Recorder {
 
     fn take_malformed(&mut self, malformed: NoEvent) {
         let record = &malformed.record;
-        let ticket = Ticket {
-            partition: record.partition,
-            epoch: record.epoch,
-            offset: record.offset,
-        };
-        if self.partitions.settle(&ticket) {
+        if self.partitions.settle(&record.ticket()) {
             self.bytes += record.value.as_ref().map_or(0, bytes::Bytes::len);
             self.malformed.push(malformed);
         }
@@ -218,6 +213,10 @@ impl Recorder {
         }
         self.malformed
             .retain(|malformed| !partitions.contains(&malformed.record.partition));
+        self.settled.retain(|settled| {
+            let delivery = &settled.delivery;
+            delivery.lease.is_some() || !partitions.contains(&delivery.ticket.partition)
+        });
         self.links.positions.send_modify(|positions| {
             positions.retain(|partition, _| !partitions.contains(partition));
         });

@@ -4,6 +4,7 @@
 //! no more; then the recorder, when all is written.
 
 use anyhow::Context;
+use common::lifecycle::join;
 use common::probes::{self, Component, Readiness};
 use metrics_exporter_prometheus::PrometheusHandle;
 use sqlx::PgPool;
@@ -163,7 +164,7 @@ impl Service {
 
     fn claimer(
         &self,
-        owned: watch::Receiver<Vec<(i32, i64)>>,
+        owned: watch::Receiver<Vec<i32>>,
         engine: mpsc::Sender<engine::Pending>,
     ) -> Claimer {
         let settings = pending::Settings {
@@ -230,17 +231,4 @@ fn channels() -> (Outside, Inputs) {
 async fn succeeding(task: impl Future<Output = ()>) -> anyhow::Result<()> {
     task.await;
     Ok(())
-}
-
-/// Waits for all; the first to end stops the others, and the first failure is the result.
-async fn join(
-    mut tasks: JoinSet<anyhow::Result<()>>,
-    stop: &CancellationToken,
-) -> anyhow::Result<()> {
-    let mut result = Ok(());
-    while let Some(ended) = tasks.join_next().await {
-        stop.cancel();
-        result = result.and(ended.context("a task of the processor failed").flatten());
-    }
-    result
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use chrono::Utc;
+use common::lifecycle::join;
 use common::probes::{self, Component, Readiness};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
@@ -158,17 +159,4 @@ fn report(tally: &Tally) -> anyhow::Result<()> {
     writeln!(std::io::stdout(), "published {published}, failed {failed}").context("printing")?;
     ensure!(failed == 0, "{failed} events were not acknowledged");
     Ok(())
-}
-
-/// Waits for all; the first to end stops the others, and the first failure is the result.
-async fn join(
-    mut tasks: JoinSet<anyhow::Result<()>>,
-    stop: &CancellationToken,
-) -> anyhow::Result<()> {
-    let mut result = Ok(());
-    while let Some(ended) = tasks.join_next().await {
-        stop.cancel();
-        result = result.and(ended.context("a task of the system failed").flatten());
-    }
-    result
 }

@@ -5,6 +5,7 @@
 use std::net::SocketAddr;
 
 use anyhow::Context;
+use common::lifecycle::join;
 use common::probes::{self, Readiness};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
@@ -86,17 +87,4 @@ async fn print(
         out.flush().await.context("printing")?;
     }
     Ok(())
-}
-
-/// Waits for all; the first to end stops the others, and the first failure is the result.
-async fn join(
-    mut tasks: JoinSet<anyhow::Result<()>>,
-    stop: &CancellationToken,
-) -> anyhow::Result<()> {
-    let mut result = Ok(());
-    while let Some(ended) = tasks.join_next().await {
-        stop.cancel();
-        result = result.and(ended.context("a task of the receiver failed").flatten());
-    }
-    result
 }

@@ -9,7 +9,7 @@ use sqlx::PgExecutor;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::pending_deliveries::Keys;
+use super::pending_deliveries::Deliveries;
 
 /// Why a delivery ended here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, sqlx::Type)]
@@ -194,18 +194,10 @@ pub async fn requeue(db: impl PgExecutor<'_>, ids: &[i64]) -> sqlx::Result<Vec<R
 /// A batch of rows to add, column by column, all of one topic.
 #[derive(Debug, Default)]
 pub struct Columns {
-    /// Whose deliveries, and where their events are in the topic.
-    pub keys: Keys,
-    /// The events' bytes.
-    pub payloads: Vec<Vec<u8>>,
-    /// The events' content types.
-    pub content_types: Vec<Option<String>>,
-    /// W3C Trace Context.
-    pub traceparents: Vec<Option<String>>,
+    /// What could not be delivered, and to whom.
+    pub deliveries: Deliveries,
     /// Why each is dead.
     pub reasons: Vec<Reason>,
-    /// How many attempts were made.
-    pub attempts: Vec<i32>,
     /// The HTTP status of the last.
     pub last_statuses: Vec<Option<i32>>,
     /// The class of the last failure.
@@ -237,15 +229,15 @@ pub async fn insert_all(db: impl PgExecutor<'_>, topic: &str, batch: &Columns) -
               AND held.event_id = dead.event_id AND held.lease = dead.lease)
         "#,
         topic,
-        &batch.keys.subscription_ids,
-        &batch.keys.partitions,
-        &batch.keys.event_offsets,
-        &batch.keys.event_ids,
-        &batch.payloads,
-        &batch.content_types as &[Option<String>],
-        &batch.traceparents as &[Option<String>],
+        &batch.deliveries.keys.subscription_ids,
+        &batch.deliveries.keys.partitions,
+        &batch.deliveries.keys.event_offsets,
+        &batch.deliveries.keys.event_ids,
+        &batch.deliveries.payloads,
+        &batch.deliveries.content_types as &[Option<String>],
+        &batch.deliveries.traceparents as &[Option<String>],
         &batch.reasons as &[Reason],
-        &batch.attempts,
+        &batch.deliveries.attempts,
         &batch.last_statuses as &[Option<i32>],
         &batch.last_errors as &[Option<String>],
         &batch.leases as &[Option<Uuid>],

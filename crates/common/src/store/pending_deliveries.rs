@@ -9,6 +9,15 @@ use uuid::Uuid;
 /// A batch of rows to add, column by column, all of one topic.
 #[derive(Debug, Default)]
 pub struct Columns {
+    /// What is to be delivered, and to whom.
+    pub deliveries: Deliveries,
+    /// How long each waits from now, in seconds.
+    pub delays_seconds: Vec<f64>,
+}
+
+/// What a delivery needs to be sent, column by column: pending and dead ones keep the same.
+#[derive(Debug, Default)]
+pub struct Deliveries {
     /// Where each is in the topic, and for whom.
     pub keys: Keys,
     /// The events' bytes.
@@ -19,8 +28,6 @@ pub struct Columns {
     pub traceparents: Vec<Option<String>>,
     /// Attempts made so far.
     pub attempts: Vec<i32>,
-    /// How long each waits from now, in seconds.
-    pub delays_seconds: Vec<f64>,
 }
 
 /// The keys of a batch of rows, column by column.
@@ -90,14 +97,14 @@ pub async fn insert_all(db: impl PgExecutor<'_>, topic: &str, batch: &Columns) -
         ON CONFLICT DO NOTHING
         "#,
         topic,
-        &batch.keys.subscription_ids,
-        &batch.keys.partitions,
-        &batch.keys.event_offsets,
-        &batch.keys.event_ids,
-        &batch.payloads,
-        &batch.content_types as &[Option<String>],
-        &batch.traceparents as &[Option<String>],
-        &batch.attempts,
+        &batch.deliveries.keys.subscription_ids,
+        &batch.deliveries.keys.partitions,
+        &batch.deliveries.keys.event_offsets,
+        &batch.deliveries.keys.event_ids,
+        &batch.deliveries.payloads,
+        &batch.deliveries.content_types as &[Option<String>],
+        &batch.deliveries.traceparents as &[Option<String>],
+        &batch.deliveries.attempts,
         &batch.delays_seconds,
     )
     .execute(db)

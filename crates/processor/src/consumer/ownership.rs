@@ -5,7 +5,7 @@
 //! a bound, is recorded, and is committed to Kafka. Its commits carry [`OURS`] as metadata, so
 //! that an operator's reset, which does not, can be told from them.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -21,12 +21,11 @@ use sqlx::PgPool;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
-use super::start::{self, Committed, Found, Why};
+use super::begin::{self, Begun};
+use super::start::{Committed, Found, Why};
 use crate::engine::{Assignment, Control};
 use crate::recorder::Positions;
-use crate::store::{progress, settled_ahead};
 
 /// The metadata of the offsets a processor commits.
 const OURS: &str = "temperature-webhooks";
@@ -58,14 +57,6 @@ pub struct Ownership {
     parts: Parts,
     handle: Handle,
     epochs: Mutex<HashMap<i32, i64>>,
-}
-
-/// A partition, claimed, and where it is read from.
-struct Begun {
-    claimed: progress::Claimed,
-    offset: i64,
-    why: Why,
-    ahead: HashSet<(i64, Uuid)>,
 }
 
 impl Ownership {
@@ -114,12 +105,16 @@ impl Ownership {
 
     fn try_take(&self, client: &BaseConsumer<Self>, partitions: &[i32]) -> anyhow::Result<()> {
         let found = self.find(client, partitions)?;
-        let begun = self.handle.block_on(self.begin(&found))?;
+        let begun = self.handle.block_on(begin::all(
+            &self.parts.db,
+            (&self.parts.topic, &self.parts.owner),
+            &found,
+        ))?;
         let mut assignment = TopicPartitionList::new();
         let mut resets = Positions::new();
         for each in begun {
-            let (partition, offset) = (each.claimed.partition, each.offset);
-            report(&each);
+            let (partition, offset) = (each.partition, each.offset);
+            each.report();
             if each.why == Why::Reset {
                 resets.insert(partition, offset);
             }
@@ -152,6 +147,7 @@ impl Ownership {
             .context("reading the committed offsets")?;
         let mut found = HashMap::new();
         for element in committed.elements() {
+            element.error().context("reading a committed offset")?;
             let (log_start, log_end) = client
                 .fetch_watermarks(&self.parts.topic, element.partition(), REQUEST_TIMEOUT)
                 .context("reading where the log starts and ends")?;
@@ -171,62 +167,9 @@ impl Ownership {
         Ok(found)
     }
 
-    /// Claims them, and decides where each begins.
-    async fn begin(&self, found: &HashMap<i32, Found>) -> anyhow::Result<Vec<Begun>> {
-        let Parts {
-            db, topic, owner, ..
-        } = &self.parts;
-        let partitions: Vec<i32> = found.keys().copied().collect();
-        let claimed = progress::claim(db, topic, &partitions, owner)
-            .await
-            .context("claiming partitions")?;
-        let mut begun = Vec::new();
-        for claimed in claimed {
-            let mut found = found[&claimed.partition];
-            found.recorded = claimed.next_offset;
-            let (offset, why) = start::decide(&found);
-            let ahead = self.set_out(&claimed, offset, why).await?;
-            begun.push(Begun {
-                claimed,
-                offset,
-                why,
-                ahead,
-            });
-        }
-        Ok(begun)
-    }
-
-    /// Records where a partition begins, and reads what is settled beyond that.
-    async fn set_out(
-        &self,
-        claimed: &progress::Claimed,
-        offset: i64,
-        why: Why,
-    ) -> anyhow::Result<HashSet<(i64, Uuid)>> {
-        let (db, topic, partition) = (&self.parts.db, &self.parts.topic, claimed.partition);
-        if matches!(why, Why::Reset | Why::Anew) {
-            settled_ahead::clear(db, topic, partition)
-                .await
-                .context("forgetting what was settled ahead")?;
-        }
-        if claimed.next_offset != Some(offset) {
-            let columns: (&[i32], &[i64], &[i64]) = (&[partition], &[claimed.epoch], &[offset]);
-            progress::advance(db, topic, columns, Uuid::now_v7())
-                .await
-                .context("recording where a partition begins")?;
-        }
-        let loaded = settled_ahead::load(db, topic, partition)
-            .await
-            .context("reading what is settled ahead")?;
-        let pairs = loaded
-            .into_iter()
-            .flat_map(|pairs| pairs.offsets.into_iter().zip(pairs.subscription_ids));
-        Ok(pairs.collect())
-    }
-
     /// Waits until the engine knows of it.
     fn hand_over(&self, begun: Begun) -> anyhow::Result<()> {
-        let (partition, epoch) = (begun.claimed.partition, begun.claimed.epoch);
+        let (partition, epoch) = (begun.partition, begun.epoch);
         let (taken, waiting) = oneshot::channel();
         let assignment = Assignment {
             partition,
@@ -344,31 +287,6 @@ fn partitions_of(list: &TopicPartitionList) -> Vec<i32> {
         .iter()
         .map(TopicPartitionListElem::partition)
         .collect()
-}
-
-/// Says where a partition begins, as loudly as it deserves.
-fn report(begun: &Begun) {
-    let (partition, offset) = (begun.claimed.partition, begun.offset);
-    match begun.why {
-        Why::First => tracing::info!(partition, offset, "reading for the first time"),
-        Why::Progress => tracing::info!(partition, offset, "going on"),
-        Why::Reset => tracing::warn!(
-            partition,
-            offset,
-            "the group's offset was reset; going there"
-        ),
-        Why::Anew => tracing::warn!(
-            partition,
-            offset,
-            "the topic was made anew; beginning at its start"
-        ),
-        Why::Passed { missing } => tracing::error!(
-            partition,
-            offset,
-            missing,
-            "retention removed records before they were read"
-        ),
-    }
 }
 
 impl ClientContext for Ownership {

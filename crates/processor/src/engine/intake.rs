@@ -32,11 +32,6 @@ impl Engine {
     }
 
     fn queue_for_all(&mut self, record: Record, id: String, subject: &Subject) {
-        let ticket = || Ticket {
-            partition: record.partition,
-            epoch: record.epoch,
-            offset: record.offset,
-        };
         let mut wanted = self.index.matches(subject);
         wanted.retain(|id| {
             !self
@@ -48,19 +43,28 @@ impl Engine {
             .filter_map(|id| self.index.get(*id).cloned())
             .collect();
         self.outbox.push_back(Entry::Received {
-            at: ticket(),
+            at: record.ticket(),
             deliveries: wanted.len(),
         });
+        let Ticket {
+            partition,
+            epoch,
+            offset,
+        } = record.ticket();
         let event = Arc::new(Event {
             id,
-            payload: record.value.clone().unwrap_or_default(),
-            content_type: record.content_type.clone(),
-            traceparent: record.traceparent.clone(),
+            payload: record.value.unwrap_or_default(),
+            content_type: record.content_type,
+            traceparent: record.traceparent,
             hold: record.hold,
         });
         for subscription in wanted {
             let delivery = Delivery {
-                ticket: ticket(),
+                ticket: Ticket {
+                    partition,
+                    epoch,
+                    offset,
+                },
                 subscription_id: subscription.id,
                 event: event.clone(),
                 attempts: 0,
@@ -79,11 +83,7 @@ impl Engine {
             why,
             "a record is no event"
         );
-        let at = Ticket {
-            partition: record.partition,
-            epoch: record.epoch,
-            offset: record.offset,
-        };
+        let at = record.ticket();
         self.outbox.push_back(Entry::Received { at, deliveries: 1 });
         let why = why.replace('\0', "\u{fffd}");
         self.outbox

@@ -15,7 +15,7 @@ use crate::recorder::Positions;
 pub struct Ownership {
     partitions: HashMap<i32, Owned>,
     releasing: Vec<Releasing>,
-    published: watch::Sender<Vec<(i32, i64)>>,
+    published: watch::Sender<Vec<i32>>,
 }
 
 #[derive(Debug)]
@@ -35,7 +35,7 @@ struct Releasing {
 }
 
 impl Ownership {
-    pub fn new(published: watch::Sender<Vec<(i32, i64)>>) -> Self {
+    pub fn new(published: watch::Sender<Vec<i32>>) -> Self {
         Self {
             partitions: HashMap::new(),
             releasing: Vec::new(),
@@ -53,7 +53,7 @@ impl Ownership {
         (!owned.closed).then_some(owned.epoch)
     }
 
-    /// Whether a new owner before us settled that delivery already.
+    /// Whether an owner before us settled that delivery already.
     pub fn is_ahead(&self, partition: i32, offset: i64, subscription_id: Uuid) -> bool {
         let owned = self.partitions.get(&partition);
         owned.is_some_and(|owned| owned.ahead.contains(&(offset, subscription_id)))
@@ -142,7 +142,7 @@ impl Ownership {
 
     fn publish(&self) {
         let open = self.partitions.iter().filter(|(_, owned)| !owned.closed);
-        let open = open.map(|(partition, owned)| (*partition, owned.epoch));
+        let open = open.map(|(partition, _)| *partition);
         self.published.send_replace(open.collect());
     }
 }

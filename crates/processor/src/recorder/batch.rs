@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use common::store::dead_letters::{self, Reason as DeadReason};
-use common::store::pending_deliveries::{self, Keys};
+use common::store::pending_deliveries::{self, Deliveries, Keys};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -153,28 +153,19 @@ impl Rows {
     }
 
     fn add(&mut self, settled: &Settled, delay_seconds: f64) {
-        let (event, rows) = (&settled.delivery.event, &mut self.added);
-        push_key(&mut rows.keys, &settled.delivery);
-        rows.payloads.push(event.payload.to_vec());
-        rows.content_types.push(event.content_type.clone());
-        rows.traceparents.push(event.traceparent.clone());
-        rows.attempts.push(settled.attempts());
-        rows.delays_seconds.push(delay_seconds);
+        push(&mut self.added.deliveries, settled);
+        self.added.delays_seconds.push(delay_seconds);
     }
 
     fn bury(&mut self, settled: &Settled, reason: Reason, lease: Option<Uuid>) {
-        let (event, rows) = (&settled.delivery.event, &mut self.dead);
+        let rows = &mut self.dead;
         let attempt = settled.attempt.as_ref();
         let failure = attempt.and_then(|attempt| attempt.failure);
-        push_key(&mut rows.keys, &settled.delivery);
-        rows.payloads.push(event.payload.to_vec());
-        rows.content_types.push(event.content_type.clone());
-        rows.traceparents.push(event.traceparent.clone());
+        push(&mut rows.deliveries, settled);
         rows.reasons.push(match reason {
             Reason::Exhausted => DeadReason::Exhausted,
             Reason::Gone => DeadReason::Gone,
         });
-        rows.attempts.push(settled.attempts());
         rows.last_statuses
             .push(attempt.and_then(|attempt| attempt.status).map(i32::from));
         rows.last_errors
@@ -184,6 +175,15 @@ impl Rows {
             self.gone.insert(settled.delivery.subscription_id);
         }
     }
+}
+
+fn push(rows: &mut Deliveries, settled: &Settled) {
+    let event = &settled.delivery.event;
+    push_key(&mut rows.keys, &settled.delivery);
+    rows.payloads.push(event.payload.to_vec());
+    rows.content_types.push(event.content_type.clone());
+    rows.traceparents.push(event.traceparent.clone());
+    rows.attempts.push(settled.attempts());
 }
 
 fn push_key(keys: &mut Keys, delivery: &Delivery) {
@@ -266,10 +266,10 @@ mod tests {
         let rows = Rows::of(&[settled(5, lease, outcome)], &partitions(), Instant::now());
         assert_eq!(rows.attempts.numbers, [3]);
         (
-            rows.added.attempts.len(),
+            rows.added.delays_seconds.len(),
             rows.rescheduled.attempts.len(),
             rows.ended.leases.len(),
-            rows.dead.attempts.len(),
+            rows.dead.reasons.len(),
         )
     }
 
@@ -312,7 +312,7 @@ mod tests {
             settled(6, lease, Outcome::PARKED),
         ];
         let rows = Rows::of(&both, &none, Instant::now());
-        assert!(rows.added.attempts.is_empty());
+        assert!(rows.added.delays_seconds.is_empty());
         assert_eq!(rows.rescheduled.keys.event_offsets, [6]);
     }
 

@@ -77,10 +77,10 @@ impl Flush<'_> {
     /// Dead letters before the pending rows they take the place of go.
     async fn write_deliveries(&self, db: &mut PgConnection) -> sqlx::Result<()> {
         let (rows, topic) = (self.rows, self.topic);
-        if !rows.added.keys.is_empty() {
+        if !rows.added.deliveries.keys.is_empty() {
             pending_deliveries::insert_all(&mut *db, topic, &rows.added).await?;
         }
-        if !rows.dead.keys.is_empty() {
+        if !rows.dead.deliveries.keys.is_empty() {
             dead_letters::insert_all(&mut *db, topic, &rows.dead).await?;
         }
         if !rows.ended.keys.is_empty() {

@@ -1,0 +1,105 @@
+//! Begins partitions that were assigned: claims each in Postgres, under a new epoch, and records
+//! where it is read from.
+
+use std::collections::{HashMap, HashSet};
+
+use anyhow::Context;
+use sqlx::PgPool;
+use uuid::Uuid;
+
+use super::start::{self, Found, Why};
+use crate::store::{progress, settled_ahead};
+
+/// A partition, claimed, and where it is read from.
+#[derive(Debug)]
+pub struct Begun {
+    pub partition: i32,
+    pub epoch: i64,
+    pub offset: i64,
+    pub why: Why,
+    /// Offsets and subscriptions settled beyond that.
+    pub ahead: HashSet<(i64, Uuid)>,
+}
+
+/// Claims the partitions for `owner`, and decides where each begins by what Kafka knows of it.
+///
+/// # Errors
+/// The database's. What was claimed by then is claimed again, under a higher epoch.
+pub async fn all(
+    db: &PgPool,
+    (topic, owner): (&str, &str),
+    found: &HashMap<i32, Found>,
+) -> anyhow::Result<Vec<Begun>> {
+    let partitions: Vec<i32> = found.keys().copied().collect();
+    let claimed = progress::claim(db, topic, &partitions, owner)
+        .await
+        .context("claiming partitions")?;
+    let mut begun = Vec::new();
+    for claimed in claimed {
+        let mut found = found[&claimed.partition];
+        found.recorded = claimed.next_offset;
+        begun.push(one(db, topic, &claimed, start::decide(&found)).await?);
+    }
+    Ok(begun)
+}
+
+/// Records where a partition begins, and reads what is settled beyond that.
+async fn one(
+    db: &PgPool,
+    topic: &str,
+    claimed: &progress::Claimed,
+    (offset, why): (i64, Why),
+) -> anyhow::Result<Begun> {
+    let (partition, epoch) = (claimed.partition, claimed.epoch);
+    if matches!(why, Why::Reset | Why::Anew) {
+        settled_ahead::clear(db, topic, partition)
+            .await
+            .context("forgetting what was settled ahead")?;
+    }
+    if claimed.next_offset != Some(offset) {
+        let columns: (&[i32], &[i64], &[i64]) = (&[partition], &[epoch], &[offset]);
+        progress::advance(db, topic, columns, Uuid::now_v7())
+            .await
+            .context("recording where a partition begins")?;
+    }
+    let loaded = settled_ahead::load(db, topic, partition)
+        .await
+        .context("reading what is settled ahead")?;
+    let pairs = loaded
+        .into_iter()
+        .flat_map(|pairs| pairs.offsets.into_iter().zip(pairs.subscription_ids));
+    Ok(Begun {
+        partition,
+        epoch,
+        offset,
+        why,
+        ahead: pairs.collect(),
+    })
+}
+
+impl Begun {
+    /// Says where it begins, as loudly as that deserves.
+    pub fn report(&self) {
+        let (partition, offset) = (self.partition, self.offset);
+        match self.why {
+            Why::First => tracing::info!(partition, offset, "reading for the first time"),
+            Why::Progress => tracing::info!(partition, offset, "going on"),
+            Why::Reset => tracing::warn!(
+                partition,
+                offset,
+                "the group's offset was reset; going there"
+            ),
+            Why::Anew => tracing::warn!(
+                partition,
+                offset,
+                "the topic was made anew; beginning at its start"
+            ),
+            Why::Passed { missing } => tracing::error!(
+                partition,
+                offset,
+                missing,
+                "retention removed records before they were read"
+            ),
+        }
+    }
+}

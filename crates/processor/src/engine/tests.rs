@@ -1,0 +1,168 @@
+//! The engine between channels, without Kafka and Postgres.
+
+use super::*;
+use crate::subscription::tests::subscription;
+
+const EVENT: &str =
+    r#"{"timestamp":"2026-11-23T21:00:00Z","city":"Tokyo","reading":23,"unit":"C"}"#;
+
+/// Long enough for anything but what never comes.
+const LONG: Duration = Duration::from_secs(10);
+
+struct Outside {
+    control: mpsc::Sender<Control>,
+    records: mpsc::Sender<Record>,
+    changes: mpsc::Sender<Change>,
+    recorded: mpsc::Receiver<Entry>,
+    _running: JoinSet<anyhow::Result<()>>,
+}
+
+impl Outside {
+    /// An engine that owns partition 0 under epoch 1.
+    async fn with(budget: &Budget, ahead: HashSet<(i64, Uuid)>) -> Self {
+        drop(rustls::crypto::ring::default_provider().install_default());
+        let (control, controls) = mpsc::channel(4);
+        let (records, fetched) = mpsc::channel(8);
+        let (changes, of_subscriptions) = mpsc::channel(4);
+        let (entries, recorded) = mpsc::channel(8);
+        let inputs = Inputs {
+            control: controls,
+            records: fetched,
+            changes: of_subscriptions,
+            pending: mpsc::channel(1).1,
+            fenced: mpsc::channel(1).1,
+        };
+        let settings = Settings {
+            topic: "updates".into(),
+            schedule: "10s".parse().unwrap(),
+            patience: LONG,
+            limits: Limits {
+                queue: 2,
+                retries: 2,
+                in_flight_per_lane: 1,
+                in_flight: 4,
+            },
+        };
+        let sender = Sender::new(LONG).unwrap();
+        let owned = watch::channel(Vec::new()).0;
+        let engine = Engine::new(settings, sender, budget.clone(), entries, owned);
+        let mut running = JoinSet::new();
+        running.spawn(engine.run(inputs));
+        let mut outside = Self {
+            control,
+            records,
+            changes,
+            recorded,
+            _running: running,
+        };
+        outside.assign(ahead).await;
+        outside
+    }
+
+    async fn assign(&mut self, ahead: HashSet<(i64, Uuid)>) {
+        let (taken, waiting) = oneshot::channel();
+        let assignment = Assignment {
+            partition: 0,
+            epoch: 1,
+            next_offset: 0,
+            ahead,
+            taken,
+        };
+        self.control
+            .send(Control::Assigned(assignment))
+            .await
+            .unwrap();
+        waiting.await.unwrap();
+        assert!(matches!(self.recorded().await, Entry::Assigned { .. }));
+    }
+
+    async fn recorded(&mut self) -> Entry {
+        let entry = tokio::time::timeout(LONG, self.recorded.recv()).await;
+        entry.expect("an entry comes in time").unwrap()
+    }
+
+    /// The next entry, which says that an event arrived: its offset and its deliveries.
+    async fn received(&mut self) -> (i64, usize) {
+        match self.recorded().await {
+            Entry::Received { at, deliveries } => (at.offset, deliveries),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+fn record(budget: &Budget, offset: i64, bytes: usize) -> Record {
+    Record {
+        partition: 0,
+        epoch: 1,
+        offset,
+        timestamp_ms: 0,
+        value: Some(EVENT.into()),
+        content_type: None,
+        traceparent: None,
+        hold: budget.hold(bytes),
+    }
+}
+
+#[tokio::test]
+async fn a_budget_that_records_alone_have_spent_holds_nothing_up() {
+    let budget = Budget::new(10);
+    let mut outside = Outside::with(&budget, HashSet::new()).await;
+    // They spend it before the engine, on the same thread, sees the first.
+    for offset in 0..2 {
+        let record = record(&budget, offset, 10);
+        outside.records.try_send(record).unwrap();
+    }
+    assert_eq!(outside.received().await, (0, 0));
+    assert_eq!(outside.received().await, (1, 0));
+    assert_eq!(budget.held(), 0);
+}
+
+#[tokio::test]
+async fn what_a_former_owner_settled_ahead_is_not_attempted_again() {
+    let budget = Budget::new(1_000_000);
+    let wanting = Arc::new(subscription("http://127.0.0.1:9/"));
+    let ahead = HashSet::from([(0, wanting.id)]);
+    let mut outside = Outside::with(&budget, ahead).await;
+    outside
+        .changes
+        .send(Change::All(vec![wanting]))
+        .await
+        .unwrap();
+    // The change is taken before records are.
+    tokio::task::yield_now().await;
+    for offset in 0..2 {
+        let record = record(&budget, offset, 1);
+        outside.records.send(record).await.unwrap();
+    }
+    assert_eq!(outside.received().await, (0, 0));
+    assert_eq!(outside.received().await, (1, 1));
+}
+
+#[tokio::test]
+async fn a_record_polled_under_another_epoch_is_anothers() {
+    let budget = Budget::new(1_000_000);
+    let mut outside = Outside::with(&budget, HashSet::new()).await;
+    let mut stale = record(&budget, 0, 1);
+    stale.epoch = 7;
+    outside.records.send(stale).await.unwrap();
+    outside.records.send(record(&budget, 1, 1)).await.unwrap();
+    assert_eq!(outside.received().await, (1, 0));
+}
+
+#[tokio::test]
+async fn a_released_partition_is_answered_for_after_all_that_came_before() {
+    let budget = Budget::new(1_000_000);
+    let mut outside = Outside::with(&budget, HashSet::new()).await;
+    outside.records.send(record(&budget, 0, 1)).await.unwrap();
+    assert_eq!(outside.received().await, (0, 0));
+    let release = Control::Release {
+        partitions: vec![0],
+        timeout: LONG,
+        done: oneshot::channel().0,
+    };
+    outside.control.send(release).await.unwrap();
+    assert!(matches!(outside.recorded().await, Entry::Release { .. }));
+    outside.records.send(record(&budget, 1, 1)).await.unwrap();
+    drop(outside.control);
+    assert!(outside.recorded.recv().await.is_none());
+}
