@@ -13,12 +13,16 @@ use secrecy::{ExposeSecret, SecretString};
 use sqlx::PgPool;
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use tokio::time::Instant;
 
 /// The schema, as `migrations/` builds it.
 pub static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations");
 
 /// How long a query waits for a connection before the database counts as away.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How long a service waits at its start for a Postgres that starts too.
+const START_LIMIT: Duration = Duration::from_secs(30);
 
 /// After how long Postgres ends a transaction whose client is silent. A program that is stopped, or
 /// cut off, in the middle of one would hold its locks for ever.
@@ -37,7 +41,8 @@ pub struct StoreArgs {
     pub database_url: SecretString,
 }
 
-/// Connects, and brings the schema up to date under a lock, so that replicas may start at once.
+/// Connects, waiting a while for a database that does not answer yet, and brings the
+/// schema up to date under a lock, so that replicas may start at once.
 ///
 /// # Errors
 /// That the URL is none, that the database does not answer, or that a migration failed.
@@ -57,7 +62,8 @@ pub async fn connect(
     let pool = PgPoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(ACQUIRE_TIMEOUT)
-        .connect_with(options)
+        .connect_lazy_with(options);
+    await_answer(&pool)
         .await
         .context("connecting to Postgres")?;
     MIGRATIONS
@@ -65,4 +71,18 @@ pub async fn connect(
         .await
         .context("migrating the database")?;
     Ok(pool)
+}
+
+/// Tries until the database answers. Only silence is waited out: a refusal, such as of the
+/// password, is final.
+async fn await_answer(pool: &PgPool) -> sqlx::Result<()> {
+    let began = Instant::now();
+    loop {
+        match pool.acquire().await {
+            Err(sqlx::Error::PoolTimedOut) if began.elapsed() < START_LIMIT => {
+                tracing::warn!("waiting for Postgres");
+            }
+            answered => return answered.map(drop),
+        }
+    }
 }
