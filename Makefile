@@ -1,7 +1,10 @@
 # Every task of this repository by name; the work itself is in scripts/.
 
+# All programs are built together: one at a time, each would compile the libraries anew, with the
+# features that it alone asks for.
+BUILD = cargo build --locked --release --quiet -p api -p processor -p system -p webhook
 # The settings in .env, where there is one, reach what is run; the environment alone otherwise.
-RUN = set -a; if [ -f .env ]; then . ./.env; fi; set +a; cargo run --release --quiet --package
+RUN = $(BUILD) && set -a && if [ -f .env ]; then . ./.env; fi && exec "$${CARGO_TARGET_DIR:-target}/release"/
 
 .DEFAULT_GOAL := help
 .PHONY: help infra-start infra-stop infra-status run-system run-api run-processor run-webhook \
@@ -20,16 +23,16 @@ infra-status: ## Say what of it runs
 	@scripts/infra status
 
 run-system: ## Publish temperature events (options: ARGS="--help")
-	@$(RUN) system -- $(ARGS)
+	@echo "building (the first time takes some minutes)"; $(RUN)system $(ARGS)
 
 run-api: ## Serve the API on port 9090 (ARGS=…)
-	@$(RUN) api -- $(ARGS)
+	@echo "building (the first time takes some minutes)"; $(RUN)api $(ARGS)
 
 run-processor: ## Deliver events to the subscribers (ARGS=…)
-	@$(RUN) processor -- $(ARGS)
+	@echo "building (the first time takes some minutes)"; $(RUN)processor $(ARGS)
 
 run-webhook: ## Receive deliveries on port 9099 (ARGS=…)
-	@$(RUN) webhook -- $(ARGS)
+	@echo "building (the first time takes some minutes)"; $(RUN)webhook $(ARGS)
 
 demo: ## Show it all at work, with a receiver that fails (DEMO_SECONDS=60 ends by itself)
 	@scripts/demo
