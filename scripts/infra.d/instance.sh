@@ -4,15 +4,22 @@
 PSQL_OPTIONS=(--no-psqlrc --quiet --tuples-only --no-align --set ON_ERROR_STOP=1)
 
 choose_instance() {
+  local shift=${TEST_PORT_SHIFT:-0}
   INSTANCE=$1
   case $INSTANCE in
     dev) POSTGRES_PORT=5434 KAFKA_PORT=9094 CONTROLLER_PORT=9093 ;;
-    test) POSTGRES_PORT=5436 KAFKA_PORT=9194 CONTROLLER_PORT=9193 ;;
+    test) POSTGRES_PORT=$((5436 + shift)) KAFKA_PORT=$((9194 + shift)) CONTROLLER_PORT=$((9193 + shift)) ;;
     *) refuse "--instance is dev or test, not '$INSTANCE'" ;;
   esac
   export POSTGRES_PORT KAFKA_PORT
   DIR=$ROOT/.infra/$INSTANCE
   mkdir -p "$DIR"
+}
+
+# How programs reach it, as lines for a shell to evaluate.
+print_settings() {
+  printf 'export DATABASE_URL=postgres://webhooks:webhooks@127.0.0.1:%s/webhooks\n' "$POSTGRES_PORT"
+  printf 'export KAFKA_BROKERS=127.0.0.1:%s\n' "$KAFKA_PORT"
 }
 
 choose_way() {
