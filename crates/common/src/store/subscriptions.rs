@@ -22,8 +22,38 @@ pub const CHANGED: &str = "subscription_changed";
 pub enum State {
     /// It does.
     Active,
+    /// It does not, until somebody resumes it: what happens meanwhile is delivered then.
+    Paused,
     /// It does not: `disabled_reason` says why. Pending deliveries wait.
     Disabled,
+}
+
+/// In which order a subscription's deliveries go out.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, ToSchema, sqlx::Type,
+)]
+#[sqlx(type_name = "text", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub enum Ordering {
+    /// Any: a retry comes after later events.
+    #[default]
+    None,
+    /// Each city's in the order of the log: one that fails holds back that city, no other.
+    PerKey,
+}
+
+/// What of a city's readings is delivered when a subscription is behind.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, ToSchema, sqlx::Type,
+)]
+#[sqlx(type_name = "text", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub enum Coalesce {
+    /// Each of them.
+    #[default]
+    None,
+    /// The newest; the others count as superseded.
+    LatestPerKey,
 }
 
 /// The longest [`AuthKey`], in bytes.
@@ -93,6 +123,25 @@ pub struct Row {
     pub disabled_reason: Option<String>,
     /// Since when it is.
     pub disabled_at: Option<DateTime<Utc>>,
+    /// The waits between attempts, in milliseconds; here and below `None` means the processor's
+    /// default.
+    pub retry_schedule_ms: Option<Vec<i64>>,
+    /// How old an event may be to be delivered, in milliseconds.
+    pub max_age_ms: Option<i64>,
+    /// How long one attempt may take, in milliseconds.
+    pub timeout_ms: Option<i64>,
+    /// Deliveries a second, over all replicas.
+    pub rate_limit: Option<f64>,
+    /// Requests in flight at once.
+    pub max_in_flight: Option<i32>,
+    /// In which order deliveries go out.
+    pub ordering: Ordering,
+    /// What of a city's readings is delivered when it is behind.
+    pub coalesce: Coalesce,
+    /// A CEL expression over the event, which is delivered where it is true.
+    pub filter: Option<String>,
+    /// After how long of nothing but failures it is disabled, in milliseconds.
+    pub disable_after_ms: Option<i64>,
     /// When it was made.
     pub created_at: DateTime<Utc>,
     /// When it was last changed.
@@ -171,19 +220,32 @@ pub struct Changes<'a> {
     pub cities: Change<&'a [String]>,
 }
 
+/// A statement that gives rows of the table, whole: each column is named once, here.
+macro_rules! rows {
+    ($before:tt, $after:tt $(, $parameter:expr)* $(,)?) => {
+        sqlx::query_as!(
+            Row,
+            $before
+                + r#" id, name, description, url, auth_key AS "auth_key: _", event_types, cities,
+                      state AS "state: State", disabled_reason, disabled_at, retry_schedule_ms,
+                      max_age_ms, timeout_ms, rate_limit, max_in_flight,
+                      ordering AS "ordering: Ordering", coalesce AS "coalesce: Coalesce", filter,
+                      disable_after_ms, created_at, updated_at "#
+                + $after
+            $(, $parameter)*
+        )
+    };
+}
+
 /// Adds a subscription, active.
 ///
 /// # Errors
 /// The constraint `subscriptions_name_key` when the name is taken.
 pub async fn insert(db: impl PgExecutor<'_>, new: &New<'_>) -> sqlx::Result<Row> {
-    sqlx::query_as!(
-        Row,
-        r#"
-        INSERT INTO subscriptions (id, name, description, url, auth_key, event_types, cities)
-        VALUES ($1, $2, $3, $4, $5, $6, $7)
-        RETURNING id, name, description, url, auth_key AS "auth_key: _", event_types, cities,
-                  state AS "state: State", disabled_reason, disabled_at, created_at, updated_at
-        "#,
+    rows!(
+        "INSERT INTO subscriptions (id, name, description, url, auth_key, event_types, cities)
+         VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING",
+        "",
         Uuid::now_v7(),
         new.name,
         new.description,
@@ -201,17 +263,9 @@ pub async fn insert(db: impl PgExecutor<'_>, new: &New<'_>) -> sqlx::Result<Row>
 /// # Errors
 /// The database's.
 pub async fn get(db: impl PgExecutor<'_>, id: Uuid) -> sqlx::Result<Option<Row>> {
-    sqlx::query_as!(
-        Row,
-        r#"
-        SELECT id, name, description, url, auth_key AS "auth_key: _", event_types, cities,
-               state AS "state: State", disabled_reason, disabled_at, created_at, updated_at
-        FROM subscriptions WHERE id = $1
-        "#,
-        id,
-    )
-    .fetch_optional(db)
-    .await
+    rows!("SELECT", "FROM subscriptions WHERE id = $1", id,)
+        .fetch_optional(db)
+        .await
 }
 
 /// Those of the ids that exist.
@@ -219,17 +273,9 @@ pub async fn get(db: impl PgExecutor<'_>, id: Uuid) -> sqlx::Result<Option<Row>>
 /// # Errors
 /// The database's.
 pub async fn get_all(db: impl PgExecutor<'_>, ids: &[Uuid]) -> sqlx::Result<Vec<Row>> {
-    sqlx::query_as!(
-        Row,
-        r#"
-        SELECT id, name, description, url, auth_key AS "auth_key: _", event_types, cities,
-               state AS "state: State", disabled_reason, disabled_at, created_at, updated_at
-        FROM subscriptions WHERE id = ANY($1)
-        "#,
-        ids,
-    )
-    .fetch_all(db)
-    .await
+    rows!("SELECT", "FROM subscriptions WHERE id = ANY($1)", ids,)
+        .fetch_all(db)
+        .await
 }
 
 /// A page of all, oldest first.
@@ -237,13 +283,9 @@ pub async fn get_all(db: impl PgExecutor<'_>, ids: &[Uuid]) -> sqlx::Result<Vec<
 /// # Errors
 /// The database's.
 pub async fn list(db: impl PgExecutor<'_>, skip: i64, limit: i64) -> sqlx::Result<Vec<Row>> {
-    sqlx::query_as!(
-        Row,
-        r#"
-        SELECT id, name, description, url, auth_key AS "auth_key: _", event_types, cities,
-               state AS "state: State", disabled_reason, disabled_at, created_at, updated_at
-        FROM subscriptions ORDER BY id OFFSET $1 LIMIT $2
-        "#,
+    rows!(
+        "SELECT",
+        "FROM subscriptions ORDER BY id OFFSET $1 LIMIT $2",
         skip,
         limit,
     )
@@ -256,16 +298,7 @@ pub async fn list(db: impl PgExecutor<'_>, skip: i64, limit: i64) -> sqlx::Resul
 /// # Errors
 /// The database's.
 pub async fn all(db: impl PgExecutor<'_>) -> sqlx::Result<Vec<Row>> {
-    sqlx::query_as!(
-        Row,
-        r#"
-        SELECT id, name, description, url, auth_key AS "auth_key: AuthKey", event_types, cities,
-               state AS "state: State", disabled_reason, disabled_at, created_at, updated_at
-        FROM subscriptions
-        "#,
-    )
-    .fetch_all(db)
-    .await
+    rows!("SELECT", "FROM subscriptions").fetch_all(db).await
 }
 
 /// Disables those that are active, and says why. In the order of their ids, so that two at once
@@ -305,10 +338,8 @@ pub async fn update(
     let (rekeys, auth_key) = changes.auth_key.into_parameters();
     let (retypes, event_types) = changes.event_types.into_parameters();
     let (moves, cities) = changes.cities.into_parameters();
-    sqlx::query_as!(
-        Row,
-        r#"
-        UPDATE subscriptions SET
+    rows!(
+        "UPDATE subscriptions SET
             name        = COALESCE($2, name),
             url         = COALESCE($3, url),
             description = CASE WHEN $4 THEN $5 ELSE description END,
@@ -316,10 +347,8 @@ pub async fn update(
             event_types = CASE WHEN $8 THEN $9 ELSE event_types END,
             cities      = CASE WHEN $10 THEN $11 ELSE cities END,
             updated_at  = now()
-        WHERE id = $1
-        RETURNING id, name, description, url, auth_key AS "auth_key: _", event_types, cities,
-                  state AS "state: State", disabled_reason, disabled_at, created_at, updated_at
-        "#,
+        WHERE id = $1 RETURNING",
+        "",
         id,
         changes.name,
         changes.url,
