@@ -63,6 +63,8 @@ CREATE TABLE cursors (
     partition       integer NOT NULL,
     next_offset     bigint NOT NULL,
     end_offset      bigint,
+    -- How much of the topic's retention has gone by for next_offset, 0 to 1.
+    retention_used  real NOT NULL DEFAULT 0,
     created_at      timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (subscription_id, topic, partition)
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_cost_delay = 0);
