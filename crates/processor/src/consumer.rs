@@ -149,18 +149,8 @@ impl Consumer {
 
     fn record(&self, message: &BorrowedMessage<'_>) -> Record {
         self.links.kafka.up();
-        let value = message.payload().map(Bytes::copy_from_slice);
-        let bytes = RECORD_BYTES + value.as_ref().map_or(0, Bytes::len);
-        Record {
-            partition: message.partition(),
-            epoch: self.client.context().epoch(message.partition()),
-            offset: message.offset(),
-            timestamp_ms: message.timestamp().to_millis().unwrap_or_default(),
-            value,
-            content_type: header(message, "content-type"),
-            traceparent: header(message, "traceparent"),
-            hold: self.links.budget.hold(bytes),
-        }
+        let epoch = self.client.context().epoch(message.partition());
+        record_of(message, epoch, &self.links.budget)
     }
 
     fn hand_on(&mut self, record: Record) {
@@ -234,6 +224,22 @@ impl Consumer {
             }
         }
         Ok(())
+    }
+}
+
+/// A message, copied out of the client's buffers, which it would hold otherwise.
+pub fn record_of(message: &BorrowedMessage<'_>, epoch: i64, budget: &Budget) -> Record {
+    let value = message.payload().map(Bytes::copy_from_slice);
+    let bytes = RECORD_BYTES + value.as_ref().map_or(0, Bytes::len);
+    Record {
+        partition: message.partition(),
+        epoch,
+        offset: message.offset(),
+        timestamp_ms: message.timestamp().to_millis().unwrap_or_default(),
+        value,
+        content_type: header(message, "content-type"),
+        traceparent: header(message, "traceparent"),
+        hold: budget.hold(bytes),
     }
 }
 

@@ -35,6 +35,11 @@ pub struct Record {
 }
 
 impl Record {
+    /// Its time, if it has one.
+    pub fn published_at(&self) -> Option<DateTime<Utc>> {
+        (self.timestamp_ms > 0).then(|| DateTime::from_timestamp_millis(self.timestamp_ms))?
+    }
+
     /// A hold on its offset.
     pub fn ticket(&self) -> Ticket {
         Ticket {
@@ -53,6 +58,10 @@ pub struct Event {
     pub payload: Bytes,
     pub content_type: Option<String>,
     pub traceparent: Option<String>,
+    /// What ordering and coalescing go by: the city. `None`: it waits for no other.
+    pub key: Option<String>,
+    /// The record's time.
+    pub published_at: Option<DateTime<Utc>>,
     /// The bytes it holds, given back with the last delivery.
     pub hold: Hold,
 }

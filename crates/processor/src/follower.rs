@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::engine::Change;
+use crate::store::{circuits, replays};
 use crate::subscription::Subscription;
 
 /// How often all are read again.
@@ -25,6 +26,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Follower {
     pub db: PgPool,
+    pub topic: String,
     pub engine: mpsc::Sender<Change>,
 }
 
@@ -49,21 +51,31 @@ impl Follower {
             .await
             .context("connecting the listener")?;
         listener
-            .listen(subscriptions::CHANGED)
+            .listen_all([subscriptions::CHANGED, replays::CHANGED])
             .await
             .context("listening")?;
         loop {
-            self.tell(Change::All(all(&self.db).await?)).await?;
+            self.tell(all(&self.db).await?).await?;
+            self.read_replays().await?;
             // Only received from, which is cancel-safe.
             while let Ok(told) = tokio::time::timeout(RELOAD_INTERVAL, listener.try_recv()).await {
                 let Some(notification) = told.context("waiting for a change")? else {
                     break;
                 };
-                if let Ok(id) = notification.payload().parse() {
-                    self.read_again(id).await?;
+                match (notification.channel(), notification.payload().parse()) {
+                    (replays::CHANGED, _) => self.read_replays().await?,
+                    (_, Ok(id)) => self.read_again(id).await?,
+                    (_, Err(_)) => {}
                 }
             }
         }
+    }
+
+    async fn read_replays(&self) -> anyhow::Result<()> {
+        let running = replays::running(&self.db, &self.topic)
+            .await
+            .context("reading the replays")?;
+        self.tell(Change::Replays(running)).await
     }
 
     async fn read_again(&self, id: Uuid) -> anyhow::Result<()> {
@@ -73,7 +85,12 @@ impl Follower {
         match row {
             None => self.tell(Change::Removed(id)).await,
             Some(row) => match usable(row) {
-                Some(subscription) => self.tell(Change::Upsert(subscription)).await,
+                Some(subscription) => {
+                    let circuit = circuits::open(&self.db, id)
+                        .await
+                        .context("reading a circuit")?;
+                    self.tell(Change::Upsert(subscription, circuit)).await
+                }
                 None => Ok(()),
             },
         }
@@ -85,15 +102,19 @@ impl Follower {
     }
 }
 
-/// All subscriptions that can be delivered to.
+/// All subscriptions that can be delivered to, and the circuits that are not closed.
 ///
 /// # Errors
 /// The database's.
-pub async fn all(db: &PgPool) -> anyhow::Result<Vec<Arc<Subscription>>> {
+pub async fn all(db: &PgPool) -> anyhow::Result<Change> {
     let rows = subscriptions::all(db)
         .await
         .context("reading the subscriptions")?;
-    Ok(rows.into_iter().filter_map(usable).collect())
+    let circuits = circuits::all_open(db)
+        .await
+        .context("reading the circuits")?;
+    let subscriptions = rows.into_iter().filter_map(usable).collect();
+    Ok(Change::All(subscriptions, circuits))
 }
 
 fn usable(row: Row) -> Option<Arc<Subscription>> {

@@ -10,6 +10,9 @@
     reason = "internal to one service: names say it, heads of files say why"
 )]
 
+pub mod blocked;
+pub mod breaker;
+pub mod bucket;
 pub mod budget;
 pub mod config;
 pub mod consumer;
@@ -21,12 +24,17 @@ pub mod follower;
 pub mod lanes;
 pub mod maintenance;
 pub mod observe;
+pub mod pace;
 pub mod pending;
+pub mod policy;
+pub mod prober;
+pub mod reader;
 pub mod recorder;
 pub mod retry;
 pub mod sender;
 pub mod service;
 pub mod store;
+pub mod stretches;
 pub mod subscription;
 pub mod verdict;
 pub mod watermark;

@@ -10,6 +10,10 @@ pub const DELIVERY_SECONDS: &str = "processor_delivery_seconds";
 pub const BUDGET_BYTES: &str = "processor_budget_bytes";
 pub const IN_FLIGHT: &str = "processor_in_flight";
 pub const QUEUED: &str = "processor_queued";
+pub const SLOW: &str = "processor_slow_in_flight";
+pub const TRIPS: &str = "processor_circuit_trips_total";
+pub const DETACHED: &str = "processor_detached_total";
+pub const STRETCHES: &str = "processor_cursors";
 pub const PARTITIONS: &str = "processor_partitions";
 
 /// Describes each, once a process.
@@ -24,7 +28,11 @@ pub fn describe_metrics() {
         "From taking an event from the topic to its delivery, by the first attempt"
     );
     describe_gauge!(BUDGET_BYTES, Unit::Bytes, "Held of the memory budget");
-    describe_gauge!(IN_FLIGHT, "Requests in flight");
+    describe_gauge!(IN_FLIGHT, "Fast requests in flight");
+    describe_gauge!(SLOW, "Slow requests in flight");
+    describe_counter!(TRIPS, "Circuits opened by this replica");
+    describe_counter!(DETACHED, "Subscriptions detached from the log");
+    describe_gauge!(STRETCHES, "Stretches of the log yet to be caught up with");
     describe_gauge!(QUEUED, "Deliveries queued in lanes");
     describe_gauge!(PARTITIONS, "Partitions owned");
 }

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::delivery::Lease;
-use crate::engine::Pending;
+use crate::engine::{Pending, Room};
 
 /// How many rows are claimed at once at most.
 const CLAIM_LIMIT: i64 = 1000;
@@ -100,30 +100,29 @@ impl Claimer {
     /// Claims until each has what it takes of that partition, or nothing is due.
     async fn claim(&self, partition: i32, due: Vec<Uuid>) -> anyhow::Result<bool> {
         let rooms = self.rooms(due.clone()).await?;
-        let mut wanted: Vec<(Uuid, i64)> = due
+        let mut wanted: Vec<(Uuid, Room)> = due
             .into_iter()
             .zip(rooms)
-            .filter(|(_, room)| *room > 0)
+            .filter(|(_, room)| room.rows > 0)
             .collect();
         let claims = !wanted.is_empty();
         while !wanted.is_empty() {
             let mut rows = 0;
             let chunk = wanted.iter().take_while(|(_, room)| {
-                rows += room;
+                rows += room.rows;
                 rows <= CLAIM_LIMIT
             });
             let count = chunk.count().max(1);
-            self.claim_chunk(partition, wanted.drain(..count).unzip())
-                .await?;
+            let chunk: Vec<(Uuid, Room)> = wanted.drain(..count).collect();
+            self.claim_chunk(partition, &chunk).await?;
         }
         Ok(claims)
     }
 
-    async fn claim_chunk(
-        &self,
-        partition: i32,
-        (ids, rooms): (Vec<Uuid>, Vec<i64>),
-    ) -> anyhow::Result<()> {
+    async fn claim_chunk(&self, partition: i32, chunk: &[(Uuid, Room)]) -> anyhow::Result<()> {
+        let ids: Vec<Uuid> = chunk.iter().map(|(id, _)| *id).collect();
+        let rows: Vec<i64> = chunk.iter().map(|(_, room)| room.rows).collect();
+        let ordered: Vec<bool> = chunk.iter().map(|(_, room)| room.ordered).collect();
         let Settings {
             topic,
             lease,
@@ -139,7 +138,7 @@ impl Claimer {
         let rows = pending_deliveries::claim(
             &self.db,
             (topic, partition),
-            (&ids, &rooms),
+            (&ids, &rows, &ordered),
             held.id,
             seconds,
         )
@@ -148,7 +147,7 @@ impl Claimer {
         self.tell(Pending::Claimed { lease: held, rows }).await
     }
 
-    async fn rooms(&self, subscription_ids: Vec<Uuid>) -> anyhow::Result<Vec<i64>> {
+    async fn rooms(&self, subscription_ids: Vec<Uuid>) -> anyhow::Result<Vec<Room>> {
         let (reply, rooms) = oneshot::channel();
         self.tell(Pending::Rooms {
             subscription_ids,

@@ -6,12 +6,17 @@ use reqwest::Url;
 use reqwest::header::{self, HeaderMap, HeaderValue};
 use uuid::Uuid;
 
+use crate::policy::Policy;
+
 /// Made once per change, shared by all its deliveries.
 #[derive(Debug)]
 pub struct Subscription {
     pub id: Uuid,
     /// Whether it gets events; pending deliveries of one that does not wait.
     pub active: bool,
+    /// Whether what it has yet to get is saved from retention.
+    pub spills: bool,
+    pub policy: Policy,
     pub url: Url,
     /// What every POST to it carries, whatever the event.
     pub headers: HeaderMap,
@@ -36,6 +41,8 @@ impl TryFrom<Row> for Subscription {
         Ok(Self {
             id: row.id,
             active: row.state == State::Active,
+            spills: row.state != State::Disabled,
+            policy: Policy::try_from(&row)?,
             url,
             headers,
             event_types: row.event_types,
@@ -53,6 +60,8 @@ pub(crate) mod tests {
         Subscription {
             id: Uuid::now_v7(),
             active: true,
+            spills: true,
+            policy: Policy::default(),
             url: Url::parse(url).unwrap(),
             headers: HeaderMap::new(),
             event_types: None,

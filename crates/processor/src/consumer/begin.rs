@@ -4,10 +4,13 @@
 use std::collections::{HashMap, HashSet};
 
 use anyhow::Context;
+use common::store::pending_deliveries;
 use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::start::{self, Found, Why};
+use crate::store::cursors::{self, Cursor};
+use crate::store::replays::{self, Range};
 use crate::store::{progress, settled_ahead};
 
 /// A partition, claimed, and where it is read from.
@@ -19,6 +22,11 @@ pub struct Begun {
     pub why: Why,
     /// Offsets and subscriptions settled beyond that.
     pub ahead: HashSet<(i64, Uuid)>,
+    /// What subscriptions have yet to get of it besides.
+    pub cursors: Vec<Cursor>,
+    pub replays: Vec<Range>,
+    /// Keys of ordered subscriptions that wait for a pending delivery.
+    pub blocked: Vec<(Uuid, String, i64)>,
 }
 
 /// Claims the partitions for `owner`, and decides where each begins by what Kafka knows of it.
@@ -56,6 +64,11 @@ async fn one(
             .await
             .context("forgetting what was settled ahead")?;
     }
+    if why == Why::Anew {
+        cursors::clear(db, topic, partition)
+            .await
+            .context("forgetting cursors into another log")?;
+    }
     if claimed.next_offset != Some(offset) {
         let columns: (&[i32], &[i64], &[i64]) = (&[partition], &[epoch], &[offset]);
         progress::advance(db, topic, columns, Uuid::now_v7())
@@ -68,7 +81,18 @@ async fn one(
     let pairs = loaded
         .into_iter()
         .flat_map(|pairs| pairs.offsets.into_iter().zip(pairs.subscription_ids));
+    let mut replays = replays::running(db, topic)
+        .await
+        .context("reading the replays")?;
+    replays.retain(|range| range.partition == partition);
     Ok(Begun {
+        cursors: cursors::load(db, topic, partition)
+            .await
+            .context("reading the cursors")?,
+        blocked: pending_deliveries::ordered(db, topic, partition)
+            .await
+            .context("reading what later deliveries wait for")?,
+        replays,
         partition,
         epoch,
         offset,

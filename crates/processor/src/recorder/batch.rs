@@ -13,9 +13,9 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::partitions::Partitions;
-use crate::delivery::{Attempt, Delivery, Outcome, Reason};
-use crate::store::attempts;
+use crate::delivery::{Attempt, Delivery, Outcome, Reason, Source};
 use crate::store::settled_ahead::Pairs;
+use crate::store::{attempts, undelivered};
 
 /// A delivery, the attempt that was made unless it was parked, and what becomes of it.
 #[derive(Debug)]
@@ -44,7 +44,7 @@ impl Settled {
     /// What the rows of it hold, in bytes.
     pub fn bytes_to_write(&self) -> usize {
         match self.outcome {
-            Outcome::Delivered | Outcome::Ended => 0,
+            Outcome::Delivered | Outcome::Ended | Outcome::Expired | Outcome::Superseded => 0,
             Outcome::Retry { .. } | Outcome::DeadLettered { .. } => {
                 self.delivery.event.payload.len()
             }
@@ -78,6 +78,8 @@ pub struct Rows {
     pub dead: dead_letters::Columns,
     /// Subscriptions whose receiver is gone.
     pub gone: BTreeSet<Uuid>,
+    /// How many of each subscription ended by its policy, by outcome.
+    pub undelivered: BTreeMap<(Uuid, &'static str), i64>,
     /// By partition.
     pub ahead: BTreeMap<i32, Pairs>,
 }
@@ -89,14 +91,26 @@ impl Rows {
         let mut rows = Self::default();
         for each in settled {
             let owned = partitions.next_offset(&each.delivery.ticket);
-            if each.delivery.lease.is_none() {
-                let Some(next_offset) = owned else { continue };
-                rows.push_ahead(&each.delivery, next_offset);
+            match (each.delivery.source, owned) {
+                (Source::Log, Some(next_offset)) => rows.push_ahead(&each.delivery, next_offset),
+                (Source::CatchUp, Some(_)) | (Source::Pending(_), _) => {}
+                (Source::Log | Source::CatchUp, None) => continue,
             }
             rows.push_attempt(each, now);
             rows.push_outcome(each);
         }
         rows
+    }
+
+    /// The counts, as columns in the order of their keys.
+    pub fn undelivered(&self) -> undelivered::Columns {
+        let mut columns = undelivered::Columns::default();
+        for ((subscription_id, outcome), count) in &self.undelivered {
+            columns.subscription_ids.push(*subscription_id);
+            columns.outcomes.push(outcome);
+            columns.counts.push(*count);
+        }
+        columns
     }
 
     fn push_ahead(&mut self, delivery: &Delivery, next_offset: i64) {
@@ -126,10 +140,20 @@ impl Rows {
     }
 
     fn push_outcome(&mut self, settled: &Settled) {
-        let lease = settled.delivery.lease.map(|lease| lease.id);
+        let lease = settled.delivery.lease().map(|lease| lease.id);
+        if matches!(settled.outcome, Outcome::Expired | Outcome::Superseded) {
+            let at = (settled.delivery.subscription_id, settled.outcome.label());
+            *self.undelivered.entry(at).or_default() += 1;
+        }
         match (settled.outcome, lease) {
-            (Outcome::Delivered | Outcome::Ended, None) => {}
-            (Outcome::Delivered | Outcome::Ended, Some(lease)) => self.end(settled, lease),
+            (
+                Outcome::Delivered | Outcome::Ended | Outcome::Expired | Outcome::Superseded,
+                lease,
+            ) => {
+                if let Some(lease) = lease {
+                    self.end(settled, lease);
+                }
+            }
             (Outcome::Retry { after }, None) => self.add(settled, after.as_secs_f64()),
             (Outcome::Retry { after }, Some(lease)) => {
                 let rows = &mut self.rescheduled;
@@ -154,6 +178,9 @@ impl Rows {
 
     fn add(&mut self, settled: &Settled, delay_seconds: f64) {
         push(&mut self.added.deliveries, settled);
+        self.added
+            .event_keys
+            .push(settled.delivery.event.key.clone());
         self.added.delays_seconds.push(delay_seconds);
     }
 
@@ -183,6 +210,8 @@ fn push(rows: &mut Deliveries, settled: &Settled) {
     rows.payloads.push(event.payload.to_vec());
     rows.content_types.push(event.content_type.clone());
     rows.traceparents.push(event.traceparent.clone());
+    rows.published_at.push(event.published_at);
+    rows.replay_ids.push(settled.delivery.replay);
     rows.attempts.push(settled.attempts());
 }
 
@@ -217,6 +246,8 @@ mod tests {
             payload: Bytes::from_static(b"{}"),
             content_type: None,
             traceparent: None,
+            key: None,
+            published_at: None,
             hold: hold(),
         };
         let delivery = Delivery {
@@ -228,10 +259,13 @@ mod tests {
             subscription_id: Uuid::nil(),
             event: Arc::new(event),
             attempts: 2,
-            lease: lease.map(|id| Lease {
-                id,
-                usable_until: now,
+            source: lease.map_or(Source::Log, |id| {
+                Source::Pending(Lease {
+                    id,
+                    usable_until: now,
+                })
             }),
+            replay: None,
             queued_at: now,
             hold: hold(),
         };

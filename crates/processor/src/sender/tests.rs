@@ -18,6 +18,8 @@ fn event() -> Event {
         payload: Bytes::from_static(b"{}"),
         content_type: None,
         traceparent: Some("00-1-2-01".into()),
+        key: None,
+        published_at: None,
         hold: Budget::new(1).hold(0),
     }
 }
