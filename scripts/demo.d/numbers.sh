@@ -29,7 +29,11 @@ metric() {
 
 outcome() { metric processor processor_outcomes_total "outcome=\"$1\""; }
 
-published() { metric system system_events_published_total; }
+# By the metrics, and when publishing has ended by what the topic holds.
+published() {
+  [ -z "${ON_TOPIC:-}" ] || { printf '%s' "$ON_TOPIC"; return; }
+  metric system system_events_published_total
+}
 
 # quantile Q: of the latencies since the previous numbers, in words; interpolated in its bucket.
 quantile() {

@@ -77,18 +77,27 @@ draw_the_balance() {
   say "Finishing: nothing more is published, what is open is delivered."
   stop system
   [ -n "${PIDS[webhook]:-}" ] || start webhook "$RECEIVER/livez"
-  local on_topic deadline=$((SECONDS + 60))
-  on_topic=$(events_on_topic)
-  until all_is_settled "$on_topic" || [ "$SECONDS" -ge "$deadline" ]; do
-    sleep 1
+  ON_TOPIC=$(events_on_topic)
+  finish
+  print_balance
+}
+
+# Waits until all is settled, for as long as something is being delivered.
+finish() {
+  local before='' now deadline
+  until all_is_settled; do
+    now=$(delivered_events)
+    [ "$now" = "$before" ] || deadline=$((SECONDS + PATIENCE))
+    [ "$SECONDS" -lt "$deadline" ] || return 0
+    before=$now
+    sleep 2
+    print_line
     [ "$(dead_now)" -eq 0 ] || reprocess_all
   done
-  take_numbers
-  print_balance "$on_topic"
 }
 
 all_is_settled() {
-  [ "$(pending_now)" -eq 0 ] && [ "$(dead_now)" -eq 0 ] && [ "$(delivered_events)" -ge "$1" ]
+  [ "$(pending_now)" -eq 0 ] && [ "$(dead_now)" -eq 0 ] && [ "$(delivered_events)" -ge "$ON_TOPIC" ]
 }
 
 print_balance() {
@@ -98,12 +107,12 @@ print_balance() {
   delivered=$(delivered_events) pending=$(pending_now) dead=$(dead_now)
   arrived=$(received_ids | sort -u | wc -l) repeated=$(received_ids | sort | uniq -d | wc -l)
   say ""
-  say "published                    $1"
+  say "published                    $ON_TOPIC"
   say "delivered                    $delivered"
   say "still pending, dead letters  $pending, $dead"
   say "arrived at the receiver      $arrived, of them more than once $repeated"
-  say "missing                      $(($1 - arrived))"
-  [ "$arrived" -eq "$1" ] && [ "$delivered" -eq "$1" ] && [ "$pending" -eq 0 ] && [ "$dead" -eq 0 ] ||
+  say "missing                      $((ON_TOPIC - arrived))"
+  [ "$arrived" -eq "$ON_TOPIC" ] && [ "$delivered" -eq "$ON_TOPIC" ] && [ "$pending" -eq 0 ] && [ "$dead" -eq 0 ] ||
     fail "something did not arrive" "see the logs in $LOGS"
   say "Everything that was published arrived."
 }
