@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use anyhow::Context;
+use common::probes::Component;
 use common::store::pending_deliveries;
 use sqlx::PgPool;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -42,10 +43,12 @@ pub struct Claimer {
     pub settings: Settings,
     pub owned: watch::Receiver<Vec<i32>>,
     pub engine: mpsc::Sender<Pending>,
+    pub postgres: Component,
 }
 
 impl Claimer {
-    /// Claims until stopped. Postgres away is told once, and waited out.
+    /// Claims until stopped. Postgres away is told once, and waited out; where nothing happens that
+    /// the recorder would write, nobody else notices.
     pub async fn run(self, stop: CancellationToken) {
         let mut failing = false;
         loop {
@@ -54,12 +57,16 @@ impl Claimer {
             match stop.run_until_cancelled(self.look()).await {
                 None => return,
                 Some(Ok(claimed)) => {
+                    if failing {
+                        self.postgres.up();
+                    }
                     failing = false;
                     more = claimed;
                 }
                 Some(Err(error)) if failing => tracing::debug!(%error, "still failing"),
                 Some(Err(error)) => {
                     failing = true;
+                    self.postgres.down("pending deliveries cannot be claimed");
                     tracing::warn!(
                         error = format!("{error:#}"),
                         "pending deliveries cannot be claimed"

@@ -178,6 +178,7 @@ impl Service {
             settings,
             owned,
             engine,
+            postgres: self.postgres.clone(),
         }
     }
 
