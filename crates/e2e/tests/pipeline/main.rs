@@ -8,6 +8,7 @@
 mod compaction;
 mod faults;
 mod misbehaviour;
+mod offsets;
 mod rebalance;
 mod system;
 mod transaction;

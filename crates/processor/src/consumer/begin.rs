@@ -4,10 +4,12 @@
 use std::collections::{HashMap, HashSet};
 
 use anyhow::Context;
+use metrics::counter;
 use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::start::{self, Found, Why};
+use crate::observe;
 use crate::store::{progress, settled_ahead};
 
 /// A partition, claimed, and where it is read from.
@@ -78,7 +80,7 @@ async fn one(
 }
 
 impl Begun {
-    /// Says where it begins, as loudly as that deserves.
+    /// Says where it begins, as loudly as that deserves, and counts what is missing.
     pub fn report(&self) {
         let (partition, offset) = (self.partition, self.offset);
         match self.why {
@@ -94,12 +96,15 @@ impl Begun {
                 offset,
                 "the topic was made anew; beginning at its start"
             ),
-            Why::Passed { missing } => tracing::error!(
-                partition,
-                offset,
-                missing,
-                "retention removed records before they were read"
-            ),
+            Why::Passed { missing } => {
+                counter!(observe::MISSING).increment(missing.unsigned_abs());
+                tracing::error!(
+                    partition,
+                    offset,
+                    missing,
+                    "retention removed records before they were read"
+                );
+            }
         }
     }
 }
