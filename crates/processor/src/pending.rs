@@ -3,6 +3,7 @@
 //! First it asks which subscriptions have something due, then the engine how many of each it
 //! takes, and claims no more: a million rows of one dead subscription delay nobody else.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -18,7 +19,7 @@ use crate::delivery::Lease;
 use crate::engine::Pending;
 
 /// How many rows are claimed at once at most.
-const CLAIM_LIMIT: i64 = 1000;
+const CLAIM_LIMIT: usize = 1000;
 
 /// The pause after something was claimed: more of it may be due.
 const AFTER_CLAIM: Duration = Duration::from_millis(20);
@@ -104,24 +105,21 @@ impl Claimer {
         Ok(claimed)
     }
 
-    /// Claims until each has what it takes of that partition, or nothing is due.
+    /// Claims until each has what it takes of that partition, or nothing is due. The engine is
+    /// asked again before every claim, for the one before may have spent the budget.
     async fn claim(&self, partition: i32, due: Vec<Uuid>) -> anyhow::Result<bool> {
-        let rooms = self.rooms(due.clone()).await?;
-        let mut wanted: Vec<(Uuid, i64)> = due
-            .into_iter()
-            .zip(rooms)
-            .filter(|(_, room)| *room > 0)
-            .collect();
-        let claims = !wanted.is_empty();
-        while !wanted.is_empty() {
-            let mut rows = 0;
-            let chunk = wanted.iter().take_while(|(_, room)| {
-                rows += room;
-                rows <= CLAIM_LIMIT
-            });
-            let count = chunk.count().max(1);
-            self.claim_chunk(partition, wanted.drain(..count).unzip())
-                .await?;
+        let mut due = VecDeque::from(due);
+        let mut claims = false;
+        while !due.is_empty() {
+            let next: Vec<Uuid> = due.iter().take(CLAIM_LIMIT).copied().collect();
+            let rooms = self.rooms(next).await?;
+            let count = within(CLAIM_LIMIT, &rooms).max(1);
+            let asked = due.drain(..count).zip(rooms);
+            let wanted: (Vec<Uuid>, Vec<i64>) = asked.filter(|(_, room)| *room > 0).unzip();
+            if !wanted.0.is_empty() {
+                self.claim_chunk(partition, wanted).await?;
+                claims = true;
+            }
         }
         Ok(claims)
     }
@@ -169,4 +167,14 @@ impl Claimer {
         let told = self.engine.send(pending).await;
         told.ok().context("the engine is gone")
     }
+}
+
+/// How many of the rooms, from the first, take no more than `limit` rows together.
+fn within(limit: usize, rooms: &[i64]) -> usize {
+    let mut rows = 0;
+    let fitting = rooms.iter().take_while(|room| {
+        rows += usize::try_from(**room).unwrap_or_default();
+        rows <= limit
+    });
+    fitting.count()
 }
