@@ -21,10 +21,11 @@ use crate::engine::Pending;
 /// How many rows are claimed at once at most.
 const CLAIM_LIMIT: usize = 1000;
 
-/// The pause after something was claimed: more of it may be due.
+/// The least pause after something was claimed: more of it may be due.
 const AFTER_CLAIM: Duration = Duration::from_millis(20);
 
-/// The pause is at least that many times as long as the look, so that looking costs little.
+/// The pause after a look that found nothing is at least that many times as long, so that looking
+/// costs little.
 const PAUSE_PER_LOOK: u32 = 10;
 
 /// How it claims.
@@ -54,32 +55,32 @@ impl Claimer {
         let mut failing = false;
         loop {
             let began = Instant::now();
-            let mut more = false;
-            match stop.run_until_cancelled(self.look()).await {
+            let looked = stop.run_until_cancelled(self.look()).await;
+            let took = began.elapsed();
+            let pause = match looked {
                 None => return,
                 Some(Ok(claimed)) => {
                     if failing {
                         self.postgres.up();
                     }
                     failing = false;
-                    more = claimed;
+                    self.pause(claimed, took)
                 }
-                Some(Err(error)) if failing => tracing::debug!(%error, "still failing"),
                 Some(Err(error)) => {
+                    if failing {
+                        tracing::debug!(%error, "still failing");
+                    } else {
+                        tracing::warn!(
+                            error = format!("{error:#}"),
+                            "pending deliveries cannot be claimed"
+                        );
+                    }
                     failing = true;
                     self.postgres.down("pending deliveries cannot be claimed");
-                    tracing::warn!(
-                        error = format!("{error:#}"),
-                        "pending deliveries cannot be claimed"
-                    );
+                    // Waiting in vain took long, and says nothing of what a look costs.
+                    self.settings.poll
                 }
-            }
-            let least = if more {
-                AFTER_CLAIM
-            } else {
-                self.settings.poll
             };
-            let pause = least.max(began.elapsed() * PAUSE_PER_LOOK);
             if stop
                 .run_until_cancelled(tokio::time::sleep(pause))
                 .await
@@ -87,6 +88,15 @@ impl Claimer {
             {
                 return;
             }
+        }
+    }
+
+    /// How long to wait after a look that took so long.
+    fn pause(&self, claimed: bool, took: Duration) -> Duration {
+        if claimed {
+            AFTER_CLAIM.max(took)
+        } else {
+            self.settings.poll.max(took * PAUSE_PER_LOOK)
         }
     }
 
