@@ -5,6 +5,10 @@ use crate::receiver::Receiver;
 use crate::stage::{FLUSH_OUTCOMES, IN_FLIGHT, Stage, until};
 
 pub const EVENTS: usize = 4000;
+
+/// So many that they are still being published when two outages are over.
+pub const OUTLASTING: usize = 3 * EVENTS;
+
 const RATE: usize = 800;
 const PATHS: [&str; 2] = ["a", "b"];
 
