@@ -42,6 +42,10 @@ const PATIENCE: Duration = Duration::from_millis(100);
 /// How often committed progress is copied to Kafka.
 const COMMIT_INTERVAL: Duration = Duration::from_secs(1);
 
+/// How often Kafka is asked whether it is back, and how long it may take to answer.
+const ASK_INTERVAL: Duration = Duration::from_secs(1);
+const ASK_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// What a record costs besides its value, in bytes.
 const RECORD_BYTES: usize = 256;
 
@@ -76,6 +80,8 @@ pub struct Consumer {
     paused: bool,
     committed: Positions,
     commit_at: Instant,
+    /// When to ask Kafka whether it is back; `None` while it is not away.
+    ask_at: Option<Instant>,
 }
 
 impl Consumer {
@@ -112,6 +118,7 @@ impl Consumer {
             paused: false,
             committed: Positions::new(),
             commit_at: Instant::now(),
+            ask_at: None,
         })
     }
 
@@ -128,6 +135,7 @@ impl Consumer {
             self.hand_on_held();
             self.pause_or_resume()?;
             self.commit_progress();
+            self.ask_whether_back();
             match self
                 .client
                 .poll(POLL)
@@ -210,6 +218,25 @@ impl Consumer {
         }
     }
 
+    /// The client does not tell that it is connected again, and a quiet topic has no record to
+    /// show it.
+    fn ask_whether_back(&mut self) {
+        if self.ask_at.is_none_or(|at| Instant::now() < at) {
+            return;
+        }
+        let topic = &self.settings.kafka.kafka_topic;
+        let answered = self.client.fetch_metadata(Some(topic), ASK_TIMEOUT);
+        let known = answered.is_ok_and(|answer| {
+            let mut topics = answer.topics().iter();
+            topics.all(|topic| topic.error().is_none())
+        });
+        self.ask_at = (!known).then(|| Instant::now() + ASK_INTERVAL);
+        if known {
+            self.links.kafka.up();
+            tracing::info!("Kafka answers again");
+        }
+    }
+
     fn meet(&mut self, error: &KafkaError) -> anyhow::Result<()> {
         match error.rdkafka_error_code() {
             _ if matches!(error, KafkaError::MessageConsumptionFatal(_)) => {
@@ -220,7 +247,10 @@ impl Consumer {
             }
             _ => {
                 self.links.kafka.down(error.to_string());
-                tracing::warn!(%error, "Kafka does not answer well");
+                if self.ask_at.is_none() {
+                    tracing::warn!(%error, "Kafka does not answer well");
+                    self.ask_at = Some(Instant::now() + ASK_INTERVAL);
+                }
             }
         }
         Ok(())

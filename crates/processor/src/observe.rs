@@ -4,6 +4,7 @@ use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 
 pub const EVENTS: &str = "processor_events_total";
 pub const MALFORMED: &str = "processor_malformed_total";
+pub const MISSING: &str = "processor_missing_total";
 pub const ATTEMPTS: &str = "processor_attempts_total";
 pub const OUTCOMES: &str = "processor_outcomes_total";
 pub const DELIVERY_SECONDS: &str = "processor_delivery_seconds";
@@ -20,6 +21,10 @@ pub const PARTITIONS: &str = "processor_partitions";
 pub fn describe_metrics() {
     describe_counter!(EVENTS, "Records taken from the topic");
     describe_counter!(MALFORMED, "Records that are no event, kept as dead letters");
+    describe_counter!(
+        MISSING,
+        "Offsets that retention removed before they were read"
+    );
     describe_counter!(ATTEMPTS, "Attempts made, by verdict");
     describe_counter!(OUTCOMES, "Outcomes recorded, by outcome");
     describe_histogram!(

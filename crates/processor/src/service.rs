@@ -214,6 +214,7 @@ impl Service {
             settings,
             owned,
             engine,
+            postgres: self.postgres.clone(),
         }
     }
 

@@ -5,7 +5,11 @@
     reason = "the whole crate is tests, whose helpers clippy does not know as such"
 )]
 
+mod compaction;
 mod faults;
-mod receiver;
-mod stage;
+mod misbehaviour;
+mod offsets;
+mod rebalance;
+mod system;
+mod transaction;
 mod unusual;

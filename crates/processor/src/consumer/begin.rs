@@ -5,10 +5,12 @@ use std::collections::{HashMap, HashSet};
 
 use anyhow::Context;
 use common::store::pending_deliveries;
+use metrics::counter;
 use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::start::{self, Found, Why};
+use crate::observe;
 use crate::store::cursors::{self, Cursor};
 use crate::store::replays::{self, Range};
 use crate::store::{progress, settled_ahead};
@@ -102,7 +104,7 @@ async fn one(
 }
 
 impl Begun {
-    /// Says where it begins, as loudly as that deserves.
+    /// Says where it begins, as loudly as that deserves, and counts what is missing.
     pub fn report(&self) {
         let (partition, offset) = (self.partition, self.offset);
         match self.why {
@@ -118,12 +120,15 @@ impl Begun {
                 offset,
                 "the topic was made anew; beginning at its start"
             ),
-            Why::Passed { missing } => tracing::error!(
-                partition,
-                offset,
-                missing,
-                "retention removed records before they were read"
-            ),
+            Why::Passed { missing } => {
+                counter!(observe::MISSING).increment(missing.unsigned_abs());
+                tracing::error!(
+                    partition,
+                    offset,
+                    missing,
+                    "retention removed records before they were read"
+                );
+            }
         }
     }
 }

@@ -1,13 +1,14 @@
 //! A receiver that remembers which event arrived at which path, how often, and what came with it.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU16, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::routing::post;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -15,9 +16,14 @@ use tokio::task::JoinSet;
 /// How often each (path, event id) came, and the body of the last.
 type Arrived = HashMap<(String, String), (usize, Bytes)>;
 
+/// The path to which it redirects, where everything is well.
+pub const ELSEWHERE: &str = "elsewhere";
+
 /// How it answers.
 struct Manners {
     status: AtomicU16,
+    /// How long it takes, in milliseconds.
+    delay_ms: AtomicU64,
     hangs: AtomicBool,
     /// Requests that were never answered.
     hung: AtomicUsize,
@@ -39,6 +45,7 @@ impl Receiver {
         let arrived = Arc::default();
         let manners = Arc::new(Manners {
             status: AtomicU16::new(200),
+            delay_ms: AtomicU64::new(0),
             hangs: AtomicBool::new(false),
             hung: AtomicUsize::new(0),
         });
@@ -55,9 +62,16 @@ impl Receiver {
         }
     }
 
-    /// What it answers from now on. Only what is answered with 200 counts as arrived.
+    /// What it answers from now on. Only what is answered with 200 counts as arrived. A redirect
+    /// goes to [`ELSEWHERE`].
     pub fn answer(&self, status: u16) {
         self.manners.status.store(status, Ordering::Relaxed);
+    }
+
+    /// How long it takes to answer from now on.
+    pub fn delay(&self, delay: Duration) {
+        let delay_ms = u64::try_from(delay.as_millis()).unwrap();
+        self.manners.delay_ms.store(delay_ms, Ordering::Relaxed);
     }
 
     /// Whether it takes requests and answers none.
@@ -97,12 +111,17 @@ async fn receive(
     Path(path): Path<String>,
     headers: HeaderMap,
     body: Bytes,
-) -> StatusCode {
+) -> (StatusCode, [(HeaderName, &'static str); 1]) {
     if manners.hangs.load(Ordering::Relaxed) {
         manners.hung.fetch_add(1, Ordering::Relaxed);
         std::future::pending::<()>().await;
     }
-    let status = StatusCode::from_u16(manners.status.load(Ordering::Relaxed)).unwrap();
+    let delay = Duration::from_millis(manners.delay_ms.load(Ordering::Relaxed));
+    tokio::time::sleep(delay).await;
+    let status = match &*path {
+        ELSEWHERE => StatusCode::OK,
+        _ => StatusCode::from_u16(manners.status.load(Ordering::Relaxed)).unwrap(),
+    };
     if status.is_success() {
         let id = headers["webhook-id"].to_str().unwrap().to_owned();
         let mut arrived = arrived.lock().unwrap_or_else(PoisonError::into_inner);
@@ -110,5 +129,5 @@ async fn receive(
         entry.0 += 1;
         entry.1 = body;
     }
-    status
+    (status, [(header::LOCATION, ELSEWHERE)])
 }
