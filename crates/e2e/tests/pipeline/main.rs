@@ -7,6 +7,7 @@
 
 mod compaction;
 mod faults;
+mod memory;
 mod misbehaviour;
 mod offsets;
 mod rebalance;
