@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use outbound::{Attempt, Verdict};
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::budget::Hold;
 use crate::event::Event;
 use crate::retry::Schedule;
-use crate::verdict::{Failure, Verdict};
 
 /// What a delivery costs besides its event, in bytes: itself, and what is known of its attempt
 /// while that waits to be recorded, with as much again for the room that growing queues keep.
@@ -45,18 +45,6 @@ pub struct Delivery {
     pub lease: Option<Lease>,
     pub queued_at: Instant,
     pub hold: Hold,
-}
-
-/// One POST, as it is recorded.
-#[derive(Debug)]
-pub struct Attempt {
-    pub verdict: Verdict,
-    pub status: Option<u16>,
-    pub failure: Option<Failure>,
-    pub started_at: Instant,
-    pub latency: Duration,
-    /// The beginning of the response, for failures.
-    pub response: Option<String>,
 }
 
 /// What becomes of a delivery.

@@ -19,6 +19,7 @@ use std::time::Duration;
 use anyhow::Context;
 use common::store::pending_deliveries::Claimed;
 use metrics::{counter, gauge, histogram};
+use outbound::{Attempt, Sender, Verdict};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior};
@@ -27,16 +28,14 @@ use uuid::Uuid;
 
 use self::ownership::Ownership;
 use crate::budget::Budget;
-use crate::delivery::{Attempt, Delivery, Lease, Outcome};
+use crate::delivery::{Delivery, Lease, Outcome};
 use crate::event::Record;
 use crate::fan_out::Index;
 use crate::lanes::{Lanes, Limits};
 use crate::observe;
 use crate::recorder::{Entry, Positions, Settled};
 use crate::retry::Schedule;
-use crate::sender::Sender;
 use crate::subscription::Subscription;
-use crate::verdict::Verdict;
 
 /// How often deadlines and overdue deliveries are looked at.
 const TICK: Duration = Duration::from_millis(250);
@@ -242,7 +241,8 @@ impl Engine {
             attempt = number,
         );
         let attempting = async move {
-            let attempt = sender.attempt(&subscription, &delivery.event, number).await;
+            let outgoing = delivery.event.outgoing(number);
+            let attempt = sender.attempt(&subscription.target, &outgoing).await;
             tracing::debug!(verdict = ?attempt.verdict, failure = ?attempt.failure, "attempted");
             (delivery, attempt)
         };

@@ -26,6 +26,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub struct Follower {
     pub db: PgPool,
     pub engine: mpsc::Sender<Change>,
+    pub attempt_timeout: Duration,
 }
 
 impl Follower {
@@ -53,7 +54,7 @@ impl Follower {
             .await
             .context("listening")?;
         loop {
-            self.tell(Change::All(all(&self.db).await?)).await?;
+            self.tell(Change::All(self.all().await?)).await?;
             // Only received from, which is cancel-safe.
             while let Ok(told) = tokio::time::timeout(RELOAD_INTERVAL, listener.try_recv()).await {
                 let Some(notification) = told.context("waiting for a change")? else {
@@ -72,7 +73,7 @@ impl Follower {
             .context("reading a subscription")?;
         match row {
             None => self.tell(Change::Removed(id)).await,
-            Some(row) => match usable(row) {
+            Some(row) => match self.usable(row) {
                 Some(subscription) => self.tell(Change::Upsert(subscription)).await,
                 None => Ok(()),
             },
@@ -83,26 +84,30 @@ impl Follower {
         let told = self.engine.send(change).await;
         told.ok().context("the engine is gone")
     }
-}
 
-/// All subscriptions that can be delivered to.
-///
-/// # Errors
-/// The database's.
-pub async fn all(db: &PgPool) -> anyhow::Result<Vec<Arc<Subscription>>> {
-    let rows = subscriptions::all(db)
-        .await
-        .context("reading the subscriptions")?;
-    Ok(rows.into_iter().filter_map(usable).collect())
-}
+    /// All subscriptions that can be delivered to.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn all(&self) -> anyhow::Result<Vec<Arc<Subscription>>> {
+        let rows = subscriptions::all(&self.db)
+            .await
+            .context("reading the subscriptions")?;
+        Ok(rows
+            .into_iter()
+            .filter_map(|row| self.usable(row))
+            .collect())
+    }
 
-fn usable(row: Row) -> Option<Arc<Subscription>> {
-    let id = row.id;
-    match Subscription::try_from(row) {
-        Ok(subscription) => Some(Arc::new(subscription)),
-        Err(why) => {
-            tracing::error!(subscription.id = %id, why, "a subscription cannot be delivered to");
-            None
+    fn usable(&self, row: Row) -> Option<Arc<Subscription>> {
+        let id = row.id;
+        match Subscription::new(row, self.attempt_timeout) {
+            Ok(subscription) => Some(Arc::new(subscription)),
+            Err(why) => {
+                let why = format!("{why:#}");
+                tracing::error!(subscription.id = %id, why, "a subscription cannot be delivered to");
+                None
+            }
         }
     }
 }

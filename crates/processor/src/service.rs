@@ -7,6 +7,7 @@ use anyhow::Context;
 use common::lifecycle::join;
 use common::probes::{self, Component, Readiness};
 use metrics_exporter_prometheus::PrometheusHandle;
+use outbound::Sender;
 use sqlx::PgPool;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
@@ -18,10 +19,9 @@ use crate::budget::Budget;
 use crate::config::{Config, size};
 use crate::consumer::{self, Consumer, Ownership};
 use crate::engine::{self, Change, Engine, Inputs};
-use crate::follower::{self, Follower};
+use crate::follower::Follower;
 use crate::pending::{self, Claimer};
 use crate::recorder::{self, Recorder};
-use crate::sender::Sender;
 use crate::{maintenance, observe};
 
 /// Records between the consumer and the engine.
@@ -62,8 +62,6 @@ impl Service {
     ) -> anyhow::Result<Self> {
         config.check()?;
         observe::describe_metrics();
-        // Fails only where one is installed already.
-        drop(rustls::crypto::ring::default_provider().install_default());
         let readiness = Readiness::default();
         let (kafka, postgres) = (
             readiness.component("kafka"),
@@ -73,7 +71,7 @@ impl Service {
         Ok(Self {
             admin: probes::bind(config.admin_listen).await?,
             routes: probes::router(readiness, metrics),
-            sender: Sender::new(config.attempt_timeout)?,
+            sender: Sender::new().context("setting up TLS")?,
             config,
             db,
             kafka,
@@ -104,9 +102,10 @@ impl Service {
         let follower = Follower {
             db: self.db.clone(),
             engine: outside.changes,
+            attempt_timeout: self.config.attempt_timeout,
         };
         // What is known before the first event comes.
-        let known = Change::All(follower::all(&self.db).await?);
+        let known = Change::All(follower.all().await?);
         follower
             .engine
             .send(known)
