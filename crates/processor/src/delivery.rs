@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use outbound::{Attempt, Verdict};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -10,7 +11,6 @@ use crate::budget::Hold;
 use crate::event::Event;
 use crate::retry::Schedule;
 use crate::stretches::Key;
-use crate::verdict::{Failure, Verdict};
 
 /// What a delivery costs besides its event, in bytes: itself, and what is known of its attempt
 /// while that waits to be recorded, with as much again for the room that growing queues keep.
@@ -29,8 +29,8 @@ pub struct Ticket {
 #[derive(Clone, Copy, Debug)]
 pub struct Lease {
     pub id: Uuid,
-    /// No attempt may begin after this: it might still run when the lease ends.
-    pub usable_until: Instant,
+    /// No attempt may run then any more.
+    pub ends_at: Instant,
 }
 
 /// Where a delivery comes from, and so what its ticket holds.
@@ -75,18 +75,6 @@ impl Delivery {
             Source::Log | Source::CatchUp => None,
         }
     }
-}
-
-/// One POST, as it is recorded.
-#[derive(Debug)]
-pub struct Attempt {
-    pub verdict: Verdict,
-    pub status: Option<u16>,
-    pub failure: Option<Failure>,
-    pub started_at: Instant,
-    pub latency: Duration,
-    /// The beginning of the response, for failures.
-    pub response: Option<String>,
 }
 
 /// What becomes of a delivery.

@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use common::event::{MAX_EVENT_BYTES, TEMPERATURE_UPDATED};
+use outbound::Outgoing;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use uuid::Uuid;
@@ -64,6 +65,20 @@ pub struct Event {
     pub published_at: Option<DateTime<Utc>>,
     /// The bytes it holds, given back with the last delivery.
     pub hold: Hold,
+}
+
+impl Event {
+    /// As it goes to an endpoint for the `number`th time.
+    pub fn outgoing(&self, number: u32, replay: Option<Uuid>) -> Outgoing<'_> {
+        Outgoing {
+            id: &self.id,
+            payload: &self.payload,
+            content_type: self.content_type.as_deref(),
+            traceparent: self.traceparent.as_deref(),
+            replay,
+            number,
+        }
+    }
 }
 
 /// What matching looks at.

@@ -28,6 +28,7 @@ pub struct Follower {
     pub db: PgPool,
     pub topic: String,
     pub engine: mpsc::Sender<Change>,
+    pub attempt_timeout: Duration,
 }
 
 impl Follower {
@@ -55,7 +56,7 @@ impl Follower {
             .await
             .context("listening")?;
         loop {
-            self.tell(all(&self.db).await?).await?;
+            self.tell(self.all().await?).await?;
             self.read_replays().await?;
             // Only received from, which is cancel-safe.
             while let Ok(told) = tokio::time::timeout(RELOAD_INTERVAL, listener.try_recv()).await {
@@ -84,7 +85,7 @@ impl Follower {
             .context("reading a subscription")?;
         match row {
             None => self.tell(Change::Removed(id)).await,
-            Some(row) => match usable(row) {
+            Some(row) => match self.usable(row) {
                 Some(subscription) => {
                     let circuit = circuits::open(&self.db, id)
                         .await
@@ -100,30 +101,32 @@ impl Follower {
         let told = self.engine.send(change).await;
         told.ok().context("the engine is gone")
     }
-}
 
-/// All subscriptions that can be delivered to, and the circuits that are not closed.
-///
-/// # Errors
-/// The database's.
-pub async fn all(db: &PgPool) -> anyhow::Result<Change> {
-    let rows = subscriptions::all(db)
-        .await
-        .context("reading the subscriptions")?;
-    let circuits = circuits::all_open(db)
-        .await
-        .context("reading the circuits")?;
-    let subscriptions = rows.into_iter().filter_map(usable).collect();
-    Ok(Change::All(subscriptions, circuits))
-}
+    /// All subscriptions that can be delivered to, and the circuits that are not closed.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn all(&self) -> anyhow::Result<Change> {
+        let rows = subscriptions::all(&self.db)
+            .await
+            .context("reading the subscriptions")?;
+        let circuits = circuits::all_open(&self.db)
+            .await
+            .context("reading the circuits")?;
+        let rows = rows.into_iter();
+        let subscriptions = rows.filter_map(|row| self.usable(row)).collect();
+        Ok(Change::All(subscriptions, circuits))
+    }
 
-fn usable(row: Row) -> Option<Arc<Subscription>> {
-    let id = row.id;
-    match Subscription::try_from(row) {
-        Ok(subscription) => Some(Arc::new(subscription)),
-        Err(why) => {
-            tracing::error!(subscription.id = %id, why, "a subscription cannot be delivered to");
-            None
+    fn usable(&self, row: Row) -> Option<Arc<Subscription>> {
+        let id = row.id;
+        match Subscription::new(row, self.attempt_timeout) {
+            Ok(subscription) => Some(Arc::new(subscription)),
+            Err(why) => {
+                let why = format!("{why:#}");
+                tracing::error!(subscription.id = %id, why, "a subscription cannot be delivered to");
+                None
+            }
         }
     }
 }

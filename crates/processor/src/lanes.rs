@@ -14,6 +14,7 @@ use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use outbound::Attempt;
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -23,7 +24,7 @@ use self::lane::{Lane, supersedes};
 use self::typical::Typical;
 use crate::breaker;
 use crate::bucket::Bucket;
-use crate::delivery::{Attempt, Delivery, Source};
+use crate::delivery::{Delivery, Source};
 use crate::pace;
 use crate::subscription::Subscription;
 

@@ -34,8 +34,6 @@ pub struct Settings {
     pub topic: String,
     pub poll: Duration,
     pub lease: Duration,
-    /// How long before its end a lease is of no use for another attempt.
-    pub attempt_timeout: Duration,
 }
 
 /// The one claimer of this process.
@@ -138,16 +136,11 @@ impl Claimer {
         let ids: Vec<Uuid> = chunk.iter().map(|(id, _)| *id).collect();
         let rows: Vec<i64> = chunk.iter().map(|(_, room)| room.rows).collect();
         let ordered: Vec<bool> = chunk.iter().map(|(_, room)| room.ordered).collect();
-        let Settings {
-            topic,
-            lease,
-            attempt_timeout,
-            ..
-        } = &self.settings;
+        let Settings { topic, lease, .. } = &self.settings;
         // Before the claim, so that ours is over before the row's.
         let held = Lease {
             id: Uuid::now_v7(),
-            usable_until: Instant::now() + lease.saturating_sub(*attempt_timeout * 3 / 2),
+            ends_at: Instant::now() + *lease,
         };
         let seconds = lease.as_secs_f64();
         let rows = pending_deliveries::claim(

@@ -7,6 +7,7 @@ use anyhow::Context;
 use common::lifecycle::join;
 use common::probes::{self, Component, Readiness};
 use metrics_exporter_prometheus::PrometheusHandle;
+use outbound::Sender;
 use sqlx::PgPool;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
@@ -18,12 +19,11 @@ use crate::budget::Budget;
 use crate::config::{Config, size};
 use crate::consumer::{self, Consumer, Ownership};
 use crate::engine::{self, Change, Engine, Inputs};
-use crate::follower::{self, Follower};
+use crate::follower::Follower;
 use crate::pending::{self, Claimer};
 use crate::prober::{self, Prober};
 use crate::reader::{self, Reader};
 use crate::recorder::{self, Recorder};
-use crate::sender::Sender;
 use crate::{maintenance, observe};
 
 /// Records between the consumer and the engine.
@@ -70,8 +70,6 @@ impl Service {
     ) -> anyhow::Result<Self> {
         config.check()?;
         observe::describe_metrics();
-        // Fails only where one is installed already.
-        drop(rustls::crypto::ring::default_provider().install_default());
         let readiness = Readiness::default();
         let (kafka, postgres) = (
             readiness.component("kafka"),
@@ -81,7 +79,7 @@ impl Service {
         Ok(Self {
             admin: probes::bind(config.admin_listen).await?,
             routes: probes::router(readiness, metrics),
-            sender: Sender::new(config.attempt_timeout)?,
+            sender: Sender::new().context("setting up TLS")?,
             owner: format!("{}/{}", std::process::id(), Uuid::new_v4()),
             config,
             db,
@@ -124,9 +122,10 @@ impl Service {
             db: self.db.clone(),
             topic: self.config.kafka.kafka_topic.clone(),
             engine: outside.changes,
+            attempt_timeout: self.config.attempt_timeout,
         };
         // What is known before the first event comes.
-        let known = follower::all(&self.db).await?;
+        let known = follower.all().await?;
         follower
             .engine
             .send(known)
@@ -207,7 +206,6 @@ impl Service {
             topic: self.config.kafka.kafka_topic.clone(),
             poll: self.config.pending_poll,
             lease: self.config.lease,
-            attempt_timeout: self.config.attempt_timeout,
         };
         Claimer {
             db: self.db.clone(),

@@ -117,20 +117,20 @@ async fn what_a_killed_processor_held_under_lease_is_sent_by_the_next() {
     receiver.answer(503);
     let settings = [("RETRY_SCHEDULE", "1s,1s,1s"), ("LEASE", "20s")];
     let processor = stage.processor(&settings);
-    stage.system(3, 1000).ended().await;
+    stage.system(2, 1000).ended().await;
     until("all wait", async || {
-        stage.count("SELECT count(*) FROM pending_deliveries").await == 3
+        stage.count("SELECT count(*) FROM pending_deliveries").await == 2
     })
     .await;
     receiver.hang(true);
-    until("the retries are in flight", async || receiver.hung() == 3).await;
+    until("the retries are in flight", async || receiver.hung() == 2).await;
     let held = stage.count("SELECT count(*) FROM pending_deliveries WHERE lease IS NOT NULL");
-    assert_eq!(held.await, 3);
+    assert_eq!(held.await, 2);
     processor.kill();
     receiver.answer(200);
     receiver.hang(false);
     let _processor = stage.processor(&settings);
-    until("they arrive", async || receiver.distinct("a") == 3).await;
+    until("they arrive", async || receiver.distinct("a") == 2).await;
     assert_eq!(receiver.duplicates(), 0);
 }
 

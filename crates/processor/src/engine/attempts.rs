@@ -4,16 +4,16 @@ use std::sync::Arc;
 
 use chrono::Utc;
 use metrics::{counter, histogram};
+use outbound::{Attempt, Verdict};
 use tokio::time::Instant;
 use tracing::Instrument;
 
 use super::{Engine, Flying};
-use crate::delivery::{Attempt, Delivery, Outcome, Source};
+use crate::delivery::{Delivery, Outcome, Source};
 use crate::lanes::Turn;
 use crate::observe;
 use crate::recorder::{Entry, Settled};
 use crate::subscription::Subscription;
-use crate::verdict::Verdict;
 
 impl Engine {
     pub(super) fn begin(&mut self, turn: Turn) {
@@ -22,9 +22,11 @@ impl Engine {
             delivery,
             subscription,
         } = turn;
+        // With half as long again, for what comes after the attempt.
+        let longest = subscription.target.timeout() * 3 / 2;
         if delivery
             .lease()
-            .is_some_and(|lease| lease.usable_until < now)
+            .is_some_and(|lease| lease.ends_at < now + longest)
         {
             // Another may hold it by now, and will say what becomes of it.
             self.lanes.finished(&delivery, None, false, now);
@@ -43,9 +45,14 @@ impl Engine {
             subscription.id = %subscription.id,
             attempt = number,
         );
-        let (to, event) = (subscription.clone(), delivery.event.clone());
+        let (to, event, replay) = (
+            subscription.clone(),
+            delivery.event.clone(),
+            delivery.replay,
+        );
         let attempting = async move {
-            let attempt = sender.attempt(&to, &event, number).await;
+            let outgoing = event.outgoing(number, replay);
+            let attempt = sender.attempt(&to.target, &outgoing).await;
             tracing::debug!(verdict = ?attempt.verdict, failure = ?attempt.failure, "attempted");
             attempt
         };

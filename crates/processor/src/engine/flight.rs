@@ -8,12 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use outbound::{Attempt, Failure};
 use tokio::task::{Id, JoinSet};
 use tokio::time::Instant;
 
-use crate::delivery::{Attempt, Delivery};
+use crate::delivery::Delivery;
 use crate::subscription::Subscription;
-use crate::verdict::{Failure, Verdict};
 
 /// One attempt that has not ended.
 #[derive(Debug)]
@@ -112,7 +112,9 @@ impl Flight {
             let id = *id;
             aborted.extend(self.land(id).map(|flying| {
                 flying.abort.abort();
-                let attempt = unanswered(flying.started_at, now);
+                // It may have arrived.
+                let latency = now - flying.started_at;
+                let attempt = Attempt::failed(Failure::Aborted, flying.started_at, latency);
                 (flying, attempt)
             }));
         }
@@ -123,17 +125,5 @@ impl Flight {
         let flying = self.by_task.remove(&id)?;
         self.slow -= usize::from(flying.is_slow);
         Some(flying)
-    }
-}
-
-/// What is known of an attempt that was aborted: it may have arrived.
-fn unanswered(started_at: Instant, now: Instant) -> Attempt {
-    Attempt {
-        verdict: Verdict::Retry { after: None },
-        status: None,
-        failure: Some(Failure::Aborted),
-        started_at,
-        latency: now - started_at,
-        response: None,
     }
 }

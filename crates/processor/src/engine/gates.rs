@@ -8,12 +8,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use metrics::counter;
+use outbound::Attempt;
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::Engine;
 use crate::breaker::{self, State};
-use crate::delivery::{Attempt, Delivery, Outcome, Source, Ticket};
+use crate::delivery::{Delivery, Outcome, Source, Ticket};
 use crate::lanes::Gate;
 use crate::observe;
 use crate::recorder::{Entry, Note};

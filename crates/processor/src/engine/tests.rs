@@ -24,7 +24,6 @@ struct Outside {
 impl Outside {
     /// An engine that owns partition 0 under epoch 1.
     async fn with(budget: &Budget, ahead: HashSet<(i64, Uuid)>) -> Self {
-        drop(rustls::crypto::ring::default_provider().install_default());
         let (control, controls) = mpsc::channel(4);
         let (records, fetched) = mpsc::channel(8);
         let (changes, of_subscriptions) = mpsc::channel(4);
@@ -53,7 +52,7 @@ impl Outside {
                 catch_up: 2,
             },
         };
-        let sender = Sender::new(LONG).unwrap();
+        let sender = Sender::new().unwrap();
         let owned = watch::channel(Vec::new()).0;
         let engine = Engine::new(settings, sender, budget.clone(), (entries, commands), owned);
         let mut running = JoinSet::new();

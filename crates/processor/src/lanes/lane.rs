@@ -4,15 +4,15 @@
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
+use outbound::{Attempt, Failure, Verdict};
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::breaker::{self, Breaker};
 use crate::bucket::Bucket;
-use crate::delivery::{Attempt, Delivery, Source};
+use crate::delivery::{Delivery, Source};
 use crate::pace::Pace;
 use crate::subscription::Subscription;
-use crate::verdict::{Failure, Verdict};
 
 /// Every so many turns of a lane, a retry goes before live deliveries, …
 const RETRY_TURN: u32 = 4;

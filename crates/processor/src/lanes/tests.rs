@@ -1,11 +1,12 @@
 //! Whose turn it is, what is taken out, and how a lane treats a receiver that is not well.
 
+use outbound::{Failure, Verdict};
+
 use super::*;
 use crate::budget::Budget;
 use crate::delivery::{Lease, Ticket};
 use crate::event::Event;
 use crate::subscription::tests::subscription;
-use crate::verdict::{Failure, Verdict};
 
 const LIMITS: Limits = Limits {
     queue: 8,
@@ -51,7 +52,7 @@ fn of_key(id: Uuid, offset: i64, source: Source, key: Option<&str>) -> Delivery 
 fn leased() -> Source {
     Source::Pending(Lease {
         id: Uuid::now_v7(),
-        usable_until: Instant::now(),
+        ends_at: Instant::now(),
     })
 }
 
@@ -73,14 +74,13 @@ fn offsets(turns: &[Turn]) -> Vec<i64> {
 }
 
 fn attempt(failure: Option<Failure>) -> Attempt {
-    Attempt {
-        verdict: failure.map_or(Verdict::Delivered, |_| Verdict::Retry { after: None }),
-        status: None,
-        failure,
-        started_at: Instant::now(),
-        latency: LATENCY,
-        response: None,
-    }
+    let now = Instant::now();
+    let Some(failure) = failure else {
+        let mut delivered = Attempt::failed(Failure::Reset, now, LATENCY);
+        (delivered.verdict, delivered.failure) = (Verdict::Delivered, None);
+        return delivered;
+    };
+    Attempt::failed(failure, now, LATENCY)
 }
 
 fn end(lanes: &mut Lanes, turn: &Turn, failure: Option<Failure>) -> Option<breaker::Change> {
@@ -198,9 +198,9 @@ fn a_changed_subscription_redirects_what_is_queued() {
     let lane = lane_with(&mut lanes, 1);
     let mut moved = subscription("http://localhost:1");
     moved.id = lane.id;
-    lanes.change(&Arc::new(moved), Instant::now());
-    let to = &turns(&mut lanes)[0].subscription;
-    assert_eq!(to.url.port(), Some(1));
+    let moved = Arc::new(moved);
+    lanes.change(&moved, Instant::now());
+    assert!(Arc::ptr_eq(&turns(&mut lanes)[0].subscription, &moved));
 }
 
 #[test]

@@ -9,11 +9,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use common::store::dead_letters::{self, Reason as DeadReason};
 use common::store::pending_deliveries::{self, Deliveries, Keys};
+use outbound::Attempt;
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::partitions::Partitions;
-use crate::delivery::{Attempt, Delivery, Outcome, Reason, Source};
+use crate::delivery::{Delivery, Outcome, Reason, Source};
 use crate::store::settled_ahead::Pairs;
 use crate::store::{attempts, undelivered};
 
@@ -135,7 +136,7 @@ impl Rows {
         rows.latencies_ms.push(latency);
         rows.statuses.push(attempt.status.map(i32::from));
         rows.failures
-            .push(attempt.failure.map(super::super::verdict::Failure::label));
+            .push(attempt.failure.map(outbound::Failure::label));
         rows.responses.push(attempt.response.clone());
     }
 
@@ -231,12 +232,12 @@ mod tests {
     use std::time::Duration;
 
     use bytes::Bytes;
+    use outbound::Failure;
 
     use super::*;
     use crate::budget::Budget;
     use crate::delivery::{Lease, Ticket};
     use crate::event::Event;
-    use crate::verdict::{Failure, Verdict};
 
     fn settled(offset: i64, lease: Option<Uuid>, outcome: Outcome) -> Settled {
         let hold = || Budget::new(1).hold(0);
@@ -260,23 +261,13 @@ mod tests {
             event: Arc::new(event),
             attempts: 2,
             source: lease.map_or(Source::Log, |id| {
-                Source::Pending(Lease {
-                    id,
-                    usable_until: now,
-                })
+                Source::Pending(Lease { id, ends_at: now })
             }),
             replay: None,
             queued_at: now,
             hold: hold(),
         };
-        let attempt = Attempt {
-            verdict: Verdict::Retry { after: None },
-            status: None,
-            failure: Some(Failure::Timeout),
-            started_at: now,
-            latency: Duration::from_millis(7),
-            response: None,
-        };
+        let attempt = Attempt::failed(Failure::Timeout, now, Duration::from_millis(7));
         Settled {
             delivery,
             attempt: Some(attempt),

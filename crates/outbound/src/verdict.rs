@@ -11,7 +11,10 @@ pub enum Verdict {
     /// A complete 2xx status was read.
     Delivered,
     /// Unknown or failed: try again, not before `after` if the receiver asked for that.
-    Retry { after: Option<Duration> },
+    Retry {
+        /// What the receiver asked for.
+        after: Option<Duration>,
+    },
     /// 410 Gone: the receiver wants no more of this.
     Reject,
 }
@@ -30,20 +33,35 @@ impl Verdict {
 /// Why an attempt failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
+    /// The name has no address.
     Dns,
+    /// Nobody listens there.
     ConnectRefused,
+    /// No connection was opened in time.
     ConnectTimeout,
+    /// No address could be connected to, for another reason.
     Connect,
+    /// The TLS handshake failed.
     Tls,
+    /// The request was sent, and no head of a response came in time.
     Timeout,
+    /// The connection ended before the head of a response.
     Reset,
+    /// We gave it up before the receiver answered: too many did not.
     Aborted,
+    /// What came is no HTTP response.
     Protocol,
+    /// 3xx, which is not followed.
     Redirect,
+    /// 410.
     Gone,
+    /// Any other 4xx.
     Http4xx,
+    /// 429.
     Http429,
+    /// 5xx.
     Http5xx,
+    /// The event fits in no request: nothing was sent.
     InvalidRequest,
 }
 
