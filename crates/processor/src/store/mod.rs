@@ -8,6 +8,7 @@
 pub mod attempts;
 pub mod circuits;
 pub mod cursors;
+pub mod operations;
 pub mod progress;
 pub mod replays;
 pub mod settled_ahead;
