@@ -325,7 +325,7 @@ impl Engine {
         set(observe::IN_FLIGHT, self.lanes.in_flight());
         set(observe::SLOW, self.flight.slow());
         set(observe::QUEUED, self.lanes.queued());
-        set(observe::STRETCHES, self.stretches.len());
+        set(observe::STRETCHES, self.stretches.count());
         set(observe::PARTITIONS, self.ownership.count());
     }
 }

@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 pub use self::lane::{Gate, Turn};
 
-use self::lane::{Lane, supersedes};
+use self::lane::{Lane, Place, supersedes};
 use self::typical::Typical;
 use crate::breaker;
 use crate::bucket::Bucket;
@@ -114,7 +114,7 @@ impl Lanes {
         {
             self.throttled.pop();
             if let Some(lane) = self.by_subscription.get_mut(&id) {
-                lane.is_throttled = false;
+                lane.place = Place::Idle;
             }
             self.offer(id);
         }
@@ -347,7 +347,7 @@ impl Lanes {
     fn begin(&mut self, id: Uuid, now: Instant) -> Option<Turn> {
         let catches_up = self.catching_up < self.limits.catch_up;
         let lane = self.by_subscription.get_mut(&id)?;
-        lane.is_ready = false;
+        lane.place = Place::Idle;
         if lane.room() == 0 {
             return None;
         }
@@ -359,7 +359,7 @@ impl Lanes {
             return None;
         }
         if let Some(Err(at)) = lane.bucket.as_mut().map(|bucket| bucket.take(now)) {
-            lane.is_throttled = true;
+            lane.place = Place::Throttled;
             self.throttled.push(Reverse((at, id)));
             return None;
         }
@@ -409,9 +409,9 @@ impl Lanes {
         let Some(lane) = self.by_subscription.get_mut(&id) else {
             return;
         };
-        let may = !lane.is_ready && !lane.is_throttled && lane.room() > 0;
+        let may = lane.place == Place::Idle && lane.room() > 0;
         if may && lane.can_take(!lane.is_waiting) {
-            lane.is_ready = true;
+            lane.place = Place::Ready;
             self.ready.push_back(id);
         }
     }

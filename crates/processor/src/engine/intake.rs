@@ -87,7 +87,7 @@ impl Engine {
     pub(super) fn change(&mut self, change: Change) {
         match change {
             Change::All(subscriptions, circuits) => self.change_all(subscriptions, &circuits),
-            Change::Upsert(subscription, circuit) => self.upsert(subscription, circuit.as_ref()),
+            Change::Upsert(subscription, circuit) => self.upsert(&subscription, circuit.as_ref()),
             Change::Removed(id) => self.remove(id),
             Change::Replays(ranges) => self.replays(&ranges),
             Change::Spill { partition, before } => self.spill_before(partition, before),
@@ -106,15 +106,15 @@ impl Engine {
             .collect();
         for subscription in subscriptions {
             let circuit = circuits.get(&subscription.id).copied();
-            self.upsert(subscription, circuit);
+            self.upsert(&subscription, circuit);
         }
     }
 
-    fn upsert(&mut self, subscription: Arc<Subscription>, circuit: Option<&Circuit>) {
+    fn upsert(&mut self, subscription: &Arc<Subscription>, circuit: Option<&Circuit>) {
         self.learn_circuit(subscription.id, circuit);
-        self.lanes.change(&subscription, Instant::now());
+        self.lanes.change(subscription, Instant::now());
         self.index.upsert(subscription.clone());
-        self.admit(&subscription);
+        self.admit(subscription);
     }
 
     fn remove(&mut self, id: Uuid) {
