@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use anyhow::anyhow;
 use axum::http::StatusCode;
+use chrono::DateTime;
 use utoipa::openapi::content::ContentBuilder;
 use utoipa::openapi::example::ExampleBuilder;
 use utoipa::openapi::header::HeaderBuilder;
@@ -15,6 +16,7 @@ use utoipa::openapi::{Ref, RefOr};
 use utoipa::{IntoResponses, PartialSchema, ToSchema};
 
 use crate::error::ApiError;
+use crate::log;
 use crate::problem::{self, Code, Problem};
 
 /// The request id of the examples.
@@ -58,6 +60,14 @@ refusals! {
     Update: BODY, ID, [Code::NameTaken];
     /// Of a route that takes an id alone.
     One: ID;
+    /// Of a route that pauses or resumes.
+    Switch: ID, [Code::SubscriptionDisabled];
+    /// Of a route that cancels.
+    Cancel: ID, [Code::ReplayCompleted];
+    /// Of a route that makes a replay.
+    Replay: BODY, ID, [Code::BeforeLog, Code::KafkaUnavailable];
+    /// Of a route that reads the log.
+    Preview: BODY, [Code::KafkaUnavailable];
     /// Of a route that takes a query alone.
     List: [Code::InvalidParameter];
 }
@@ -121,6 +131,11 @@ fn example(code: Code) -> ApiError {
         Code::MethodNotAllowed => ApiError::MethodNotAllowed,
         Code::SlowBody => ApiError::SlowBody,
         Code::NameTaken => ApiError::NameTaken,
+        Code::SubscriptionDisabled => ApiError::SubscriptionDisabled,
+        Code::ReplayCompleted => ApiError::ReplayCompleted,
+        Code::BeforeLog => ApiError::BeforeLog {
+            earliest: DateTime::from_timestamp_nanos(1_795_467_600_000_000_000),
+        },
         Code::BodyTooLarge => ApiError::BodyTooLarge,
         Code::UnsupportedMediaType => ApiError::UnsupportedMediaType,
         Code::InvalidField => ApiError::InvalidField {
@@ -129,6 +144,7 @@ fn example(code: Code) -> ApiError {
         },
         Code::Internal => ApiError::Internal(anyhow!("an example")),
         Code::Unavailable => ApiError::Unavailable(sqlx::Error::PoolTimedOut),
+        Code::KafkaUnavailable => ApiError::KafkaUnavailable(log::Error::NoTime),
         Code::TimedOut => ApiError::TimedOut,
     }
 }
