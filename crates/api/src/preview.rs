@@ -69,7 +69,7 @@ impl TryFrom<i64> for Events {
 }
 
 /// How a subscription of this kind would have fared.
-#[derive(Debug, Default, Serialize, ToSchema)]
+#[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({
     "looked_at": 1000, "whole": true, "from": "2026-11-23T20:55:00Z", "to": "2026-11-23T21:00:00Z",
     "matching": 42, "matching_per_hour": 504.0, "unanswered": 0,
