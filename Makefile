@@ -1,11 +1,5 @@
 # Every task of this repository by name; the work itself is in scripts/.
 
-# All programs are built together: one at a time, each would compile the libraries anew, with the
-# features that it alone asks for.
-BUILD = cargo build --locked --release --quiet -p api -p processor -p system -p webhook
-# The settings in .env, where there is one, reach what is run; the environment alone otherwise.
-RUN = $(BUILD) && set -a && if [ -f .env ]; then . ./.env; fi && exec "$${CARGO_TARGET_DIR:-target}/release"/
-
 .DEFAULT_GOAL := help
 .PHONY: help infra-start infra-stop infra-status run-system run-api run-processor run-webhook \
 	demo test sqlx-check fmt lint ci
@@ -23,16 +17,16 @@ infra-status: ## Say what of it runs
 	@scripts/infra status
 
 run-system: ## Publish temperature events (options: ARGS="--help")
-	@echo "building (the first time takes some minutes)"; $(RUN)system $(ARGS)
+	@scripts/run system $(ARGS)
 
 run-api: ## Serve the API on port 9090 (ARGS=…)
-	@echo "building (the first time takes some minutes)"; $(RUN)api $(ARGS)
+	@scripts/run api $(ARGS)
 
 run-processor: ## Deliver events to the subscribers (ARGS=…)
-	@echo "building (the first time takes some minutes)"; $(RUN)processor $(ARGS)
+	@scripts/run processor $(ARGS)
 
 run-webhook: ## Receive deliveries on port 9099 (ARGS=…)
-	@echo "building (the first time takes some minutes)"; $(RUN)webhook $(ARGS)
+	@scripts/run webhook $(ARGS)
 
 demo: ## Show it all at work, with a receiver that fails (DEMO_SECONDS=60 ends by itself)
 	@scripts/demo

@@ -108,9 +108,6 @@ ALTER TABLE pending_deliveries
     ADD COLUMN event_key    text,
     ADD COLUMN published_at timestamptz,
     ADD COLUMN replay_id    uuid;
-ALTER TABLE dead_letters
-    ADD COLUMN published_at timestamptz,
-    ADD COLUMN replay_id    uuid;
 
 -- What was not delivered and is no dead letter either, by its policy: counted, never silently.
 CREATE TABLE undelivered (

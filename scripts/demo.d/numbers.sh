@@ -9,8 +9,9 @@ take_numbers() {
   for name in system processor; do
     [ ! -e "$LOGS/$name.metrics" ] || cp "$LOGS/$name.metrics" "$LOGS/$name.before"
   done
-  fetch system "$SYSTEM/metrics"
+  # What is delivered by the first look is published by the second.
   fetch processor "$PROCESSOR/metrics"
+  fetch system "$SYSTEM/metrics"
 }
 
 fetch() {
@@ -28,7 +29,11 @@ metric() {
 
 outcome() { metric processor processor_outcomes_total "outcome=\"$1\""; }
 
-published() { metric system system_events_published_total; }
+# By the metrics, and when publishing has ended by what the topic holds.
+published() {
+  [ -z "${ON_TOPIC:-}" ] || { printf '%s' "$ON_TOPIC"; return; }
+  metric system system_events_published_total
+}
 
 # quantile Q: of the latencies since the previous numbers, in words; interpolated in its bucket.
 quantile() {
@@ -68,6 +73,11 @@ sql() { scripts/infra psql demo <<<"$1"; }
 pending_now() { sql 'SELECT count(*) FROM pending_deliveries'; }
 dead_now() { sql 'SELECT count(*) FROM dead_letters'; }
 delivered_events() { sql 'SELECT count(DISTINCT event_id) FROM attempts WHERE failure IS NULL'; }
+
+# The ids in the lines that the receiver printed, in all its lives, one for each time it came.
+received_ids() {
+  grep -v '^not received' "$LOGS/webhook.log" | sed -n 's/.*, id \([^,]*\), attempt.*/\1/p'
+}
 
 # How many records the topic holds: the sum of its partitions' ends.
 events_on_topic() {

@@ -18,14 +18,14 @@ check_ports() {
 }
 
 start_everything() {
+  rm -rf "$LOGS"
   mkdir -p "$LOGS"
   if ! scripts/infra status >/dev/null 2>&1; then
     INFRA_STARTED=yes
     scripts/infra start
   fi
   clear_the_stage
-  say "building (the first time takes some minutes)"
-  cargo build --locked --release --quiet -p api -p processor -p system -p webhook
+  build_programs
   start webhook "$RECEIVER/livez"
   start api "$API/readyz"
   subscribe
@@ -56,7 +56,7 @@ make_topic() {
 start() {
   local name=$1 url=$2
   shift 2
-  setsid "target/release/$name" "$@" </dev/null >>"$LOGS/$name.log" 2>&1 &
+  setsid "$PROGRAMS/$name" "$@" </dev/null >>"$LOGS/$name.log" 2>&1 &
   PIDS[$name]=$!
   wait_until 30 answers_or_ended "$name" "$url" || fail "$name is not ready after 30 s" "see $LOGS/$name.log"
   runs "$name" || fail "$name ended at its start" "see $LOGS/$name.log" "$(tail -n 3 "$LOGS/$name.log")"
@@ -66,10 +66,10 @@ answers_or_ended() { curl -sf -m 2 -o /dev/null "$2" || ! runs "$1"; }
 
 runs() { kill -0 "${PIDS[$1]:-0}" 2>/dev/null; }
 
-# stop NAME [SIGNAL]: and waits for its end.
+# stop NAME: and waits for its end.
 stop() {
   [ -n "${PIDS[$1]:-}" ] || return 0
-  kill "-${2:-TERM}" "${PIDS[$1]}" 2>/dev/null || true
+  kill -TERM "${PIDS[$1]}" 2>/dev/null || true
   wait "${PIDS[$1]}" 2>/dev/null || true
   unset "PIDS[$1]"
 }

@@ -68,12 +68,12 @@ format_storage() {
     -e "s|@DATA@|$dir/data|" "$ROOT/infra/kafka/server.properties" >"$dir/server.properties"
   [ ! -e "$dir/data/meta.properties" ] || return 0
   say "$INSTANCE: making a Kafka log directory in $dir/data"
-  kafka_tool kafka.tools.StorageTool format --cluster-id "$(random_id)" --ignore-formatted \
+  kafka_tool kafka.tools.StorageTool format --cluster-id="$(random_id)" --ignore-formatted \
     --config "$dir/server.properties" >"$dir/format.log" 2>&1 ||
     fail "the Kafka log directory could not be made" "see $dir/format.log"
 }
 
-# 16 random bytes as Kafka writes its ids.
+# 16 random bytes as Kafka writes its ids; one in 64 begins with a dash, hence the = above.
 random_id() { head -c 16 /dev/urandom | base64 | tr '+/' '-_' | tr -d '='; }
 
 # kafka_tool CLASS ARGUMENT...

@@ -224,9 +224,9 @@ async fn list(
 
 /// Show a dead letter, with its payload
 #[utoipa::path(get, path = "/dlqs/{id}", tag = "dead letters",
-    params(("id" = i64, Path, description = "The dead letter's")), responses(
+    params(("id" = i64, Path, description = "The dead letter's", example = 1)), responses(
     (status = 200, body = DeadLetter, description = "It is this"),
-    refusals::One,
+    refusals::OneDeadLetter,
 ))]
 async fn get(
     State(db): State<PgPool>,
@@ -239,9 +239,9 @@ async fn get(
 
 /// Remove a dead letter
 #[utoipa::path(delete, path = "/dlqs/{id}", tag = "dead letters",
-    params(("id" = i64, Path, description = "The dead letter's")), responses(
+    params(("id" = i64, Path, description = "The dead letter's", example = 1)), responses(
     (status = 204, description = "It is removed"),
-    refusals::One,
+    refusals::OneDeadLetter,
 ))]
 async fn delete(State(db): State<PgPool>, Path(id): Path<i64>) -> Result<StatusCode, ApiError> {
     if !dead_letters::delete(&db, id).await? {
@@ -258,7 +258,7 @@ async fn delete(State(db): State<PgPool>, Path(id): Path<i64>) -> Result<StatusC
 /// goes. Those of a disabled subscription wait until it is enabled.
 #[utoipa::path(post, path = "/dlqs", tag = "dead letters", responses(
     (status = 202, body = Reprocessed, description = "What became of each"),
-    refusals::Body,
+    refusals::Reprocess,
 ))]
 async fn reprocess(
     State(db): State<PgPool>,

@@ -13,7 +13,7 @@ use common::event::{
 };
 use common::probes::Report;
 use serde_json::json;
-use utoipa::openapi::content::{Content, ContentBuilder};
+use utoipa::openapi::content::ContentBuilder;
 use utoipa::openapi::path::{
     HttpMethod, Operation, OperationBuilder, Parameter, ParameterBuilder, ParameterIn, Paths,
 };
@@ -110,7 +110,6 @@ pub fn base() -> OpenApi {
 }
 
 fn served_by_others() -> Paths {
-    let report = || schema_content(Report::name());
     let mut paths = Paths::new();
     for (path, operation) in [
         (
@@ -128,11 +127,8 @@ fn served_by_others() -> Paths {
                 "readyz",
                 "Whether Postgres answers, and what is said of Kafka",
             )
-            .response("200", to("It does").content("application/json", report()))
-            .response(
-                "503",
-                to("It does not").content("application/json", report()),
-            ),
+            .response("200", report("It does", true, "ok"))
+            .response("503", report("It does not", false, "it does not answer")),
         ),
         (
             "/metrics",
@@ -168,10 +164,13 @@ fn text(example: &str) -> ResponseBuilder {
     to("As text").content("text/plain", content.build())
 }
 
-fn schema_content(name: impl Into<String>) -> Content {
-    ContentBuilder::new()
-        .schema(Some(Ref::from_schema_name(name)))
-        .build()
+fn report(description: &str, ready: bool, postgres: &str) -> ResponseBuilder {
+    let content = ContentBuilder::new()
+        .schema(Some(Ref::from_schema_name(Report::name())))
+        .example(Some(
+            json!({"ready": ready, "components": {"postgres": postgres}}),
+        ));
+    to(description).content("application/json", content.build())
 }
 
 /// The POST that subscribers receive.
@@ -185,13 +184,12 @@ fn webhooks() -> Paths {
 }
 
 fn temperature_update() -> Operation {
+    let event = Ref::from_schema_name(TemperatureUpdated::name());
+    let content = ContentBuilder::new().schema(Some(event)).build();
     let body = RequestBodyBuilder::new()
         .description(Some("The event, byte for byte as it was published."))
         .required(Some(Required::True))
-        .content(
-            "application/json",
-            schema_content(TemperatureUpdated::name()),
-        );
+        .content("application/json", content);
     OperationBuilder::new()
         .operation_id(Some("temperature-update"))
         .summary(Some("A temperature changed"))
@@ -204,7 +202,7 @@ fn temperature_update() -> Operation {
         .request_body(Some(body.build()))
         .response(
             "2XX",
-            to("Delivered. Answer within 10 seconds; only a complete answer counts."),
+            to("Delivered. Answer within 10 seconds; the status counts, a body is not needed."),
         )
         .response("410", to("Never again: the subscription is disabled."))
         .response(

@@ -28,7 +28,7 @@ pub enum ApiError {
     InvalidParameter { name: String, detail: String },
     #[error("no {0} has this id")]
     NotFound(&'static str),
-    #[error("nothing is served at this path")]
+    #[error("nothing is served at this path; /docs shows what is")]
     UnknownRoute,
     #[error("this path does not take this method")]
     MethodNotAllowed,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use common::probes::Component;
-use sqlx::PgPool;
+use sqlx::{Connection, PgPool};
 use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -82,16 +82,18 @@ impl Watched {
             Ok(()) | Err(_) => {}
         }
         self.answered = pong.is_ok();
+        // Anybody may ask for this; the reason is in the log.
         match pong {
             Ok(()) => self.component.up(),
-            Err(reason) => self.component.down(reason),
+            Err(_) => self.component.down("it does not answer"),
         }
     }
 }
 
 async fn ping(db: &PgPool) -> Result<(), String> {
-    match timeout(PING_TIMEOUT, sqlx::query("SELECT 1").execute(db)).await {
-        Ok(Ok(_)) => Ok(()),
+    let asking = async { db.acquire().await?.ping().await };
+    match timeout(PING_TIMEOUT, asking).await {
+        Ok(Ok(())) => Ok(()),
         Ok(Err(error)) => Err(error.to_string()),
         Err(_) => Err(format!("no answer within {PING_TIMEOUT:?}")),
     }

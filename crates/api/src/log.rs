@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use common::kafka::KafkaArgs;
-use common::store::replays::Range;
+use common::store::replays::Extent;
 use rdkafka::error::KafkaError;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::task::spawn_blocking;
@@ -55,7 +55,7 @@ pub struct Excerpt {
 #[derive(Debug)]
 pub struct Stretch {
     /// What of each partition, up to its end at the time.
-    pub ranges: Vec<Range>,
+    pub ranges: Vec<Extent>,
     /// From when on the log has every event; `None` while it has none.
     pub earliest: Option<DateTime<Utc>>,
 }
@@ -111,13 +111,13 @@ impl Log {
     }
 
     /// The ranges of the last `events` events, of each partition its share.
-    pub(crate) async fn last(&self, events: i64) -> Result<Vec<Range>, Error> {
+    pub(crate) async fn last(&self, events: i64) -> Result<Vec<Extent>, Error> {
         let reader = self.turn().await?;
         self.ask(reader, move |reader| reader.last(events)).await
     }
 
     /// What lies in some ranges.
-    pub(crate) async fn read(&self, ranges: Vec<Range>) -> Result<Excerpt, Error> {
+    pub(crate) async fn read(&self, ranges: Vec<Extent>) -> Result<Excerpt, Error> {
         let reader = self.turn().await?;
         self.ask(reader, move |reader| reader.read(&ranges)).await
     }

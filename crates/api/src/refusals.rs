@@ -1,6 +1,6 @@
-//! How each route may refuse, for the document: one set of codes a kind of route.
+//! How each route may refuse, for the document: one set of examples a kind of route.
 //!
-//! The examples are made from real errors, so they show what clients get.
+//! The examples are real errors, so they show what clients get.
 
 use std::collections::BTreeMap;
 
@@ -17,80 +17,165 @@ use utoipa::{IntoResponses, PartialSchema, ToSchema};
 
 use crate::error::ApiError;
 use crate::log;
-use crate::problem::{self, Code, Problem};
+use crate::problem::{self, Problem};
 
 /// The request id of the examples.
 const REQUEST_ID: &str = "0199b0c2-b1f4-7c60-9e0b-3a5d2c8e7f42";
 
-/// What any route may answer, whatever it is asked.
-const ANY: [Code; 3] = [Code::Internal, Code::Unavailable, Code::TimedOut];
+/// Makes an error as a client might cause it.
+type Example = fn() -> ApiError;
 
-/// What a route may answer that takes a body.
-const BODY: [Code; 5] = [
-    Code::InvalidJson,
-    Code::SlowBody,
-    Code::BodyTooLarge,
-    Code::UnsupportedMediaType,
-    Code::InvalidField,
+/// What any route may answer, whatever it is asked.
+const ANY: [Example; 3] = [
+    || ApiError::Internal(anyhow!("an example")),
+    || ApiError::Unavailable(sqlx::Error::PoolTimedOut),
+    || ApiError::TimedOut,
 ];
 
-/// What a route may answer that takes an id.
-const ID: [Code; 2] = [Code::InvalidParameter, Code::NotFound];
+/// What a route may answer that takes a body, whatever its fields.
+const BODY: [Example; 4] = [
+    || ApiError::InvalidJson("expected `,` or `}` at line 1 column 27".into()),
+    || ApiError::SlowBody,
+    || ApiError::BodyTooLarge,
+    || ApiError::UnsupportedMediaType,
+];
+
+/// What a route may answer that takes the fields of a subscription.
+const FIELDS: [Example; 2] = [
+    || ApiError::InvalidField {
+        pointer: "/url".into(),
+        detail: "must be http or https, not ftp".into(),
+    },
+    || ApiError::NameTaken,
+];
+
+/// What a route may answer that takes a list of ids.
+const IDS: [Example; 1] = [|| ApiError::InvalidField {
+    pointer: "/dlqs".into(),
+    detail: "must have 1 to 1000 ids".into(),
+}];
+
+/// What a route may answer that takes the id of a subscription.
+const SUBSCRIPTION: [Example; 2] = [
+    || ApiError::InvalidParameter {
+        name: "id".into(),
+        detail: "the id is not a UUID".into(),
+    },
+    || ApiError::NotFound("subscription"),
+];
+
+/// What a route may answer that takes the id of a replay.
+const REPLAY: [Example; 2] = [
+    || ApiError::InvalidParameter {
+        name: "id".into(),
+        detail: "the id is not a UUID".into(),
+    },
+    || ApiError::NotFound("replay"),
+];
+
+/// What a route may answer that takes the id of a dead letter.
+const DEAD_LETTER: [Example; 2] = [
+    || ApiError::InvalidParameter {
+        name: "id".into(),
+        detail: "the id is not a whole number of 64 bits".into(),
+    },
+    || ApiError::NotFound("dead letter"),
+];
+
+/// What a route may answer that takes a stretch of time.
+const PERIOD: [Example; 2] = [
+    || ApiError::InvalidField {
+        pointer: "/until".into(),
+        detail: "must be after since".into(),
+    },
+    || ApiError::BeforeLog {
+        earliest: DateTime::from_timestamp_nanos(1_795_467_600_000_000_000),
+    },
+];
+
+/// What a route may answer that takes what a subscription wants.
+const SELECTION: [Example; 1] = [|| ApiError::InvalidField {
+    pointer: "/filter".into(),
+    detail: "line 1, column 15: a filter must be true or false".into(),
+}];
+
+/// What a route may answer that reads the log.
+const LOG: [Example; 1] = [|| ApiError::KafkaUnavailable(log::Error::NoTime)];
+
+/// What a route may answer that needs a subscription which is not disabled.
+const ENABLED: [Example; 1] = [|| ApiError::SubscriptionDisabled];
+
+/// What a route may answer that needs a replay which runs.
+const RUNNING: [Example; 1] = [|| ApiError::ReplayCompleted];
+
+/// What a route may answer that takes a part of a list.
+const PART: [Example; 1] = [|| ApiError::InvalidParameter {
+    name: "limit".into(),
+    detail: "must be 1 to 1000".into(),
+}];
 
 macro_rules! refusals {
-    ($($(#[$doc:meta])* $name:ident: $($codes:expr),+;)*) => {$(
+    ($($(#[$doc:meta])* $name:ident: $($examples:expr),+;)*) => {$(
         $(#[$doc])*
         #[derive(Debug)]
         pub struct $name;
 
         impl IntoResponses for $name {
             fn responses() -> BTreeMap<String, RefOr<Response>> {
-                document(&[&ANY[..], $(&$codes[..]),+].concat())
+                document(&[&ANY[..], $(&$examples[..]),+].concat())
             }
         }
     )*};
 }
 
 refusals! {
-    /// Of a route that takes a body alone.
-    Body: BODY;
     /// Of `POST /subscriptions`.
-    Create: BODY, [Code::NameTaken];
+    Create: BODY, FIELDS;
     /// Of `PATCH /subscriptions/{id}`.
-    Update: BODY, ID, [Code::NameTaken];
-    /// Of a route that takes an id alone.
-    One: ID;
+    Update: BODY, FIELDS, SUBSCRIPTION;
+    /// Of a route that takes the id of a subscription alone.
+    One: SUBSCRIPTION;
     /// Of a route that pauses or resumes.
-    Switch: ID, [Code::SubscriptionDisabled];
-    /// Of a route that cancels.
-    Cancel: ID, [Code::ReplayCompleted];
+    Switch: SUBSCRIPTION, ENABLED;
     /// Of a route that makes a replay.
-    Replay: BODY, ID, [Code::BeforeLog, Code::KafkaUnavailable];
-    /// Of a route that reads the log.
-    Preview: BODY, [Code::KafkaUnavailable];
+    Replay: BODY, PERIOD, SUBSCRIPTION, LOG;
+    /// Of a route that takes the id of a replay alone.
+    OneReplay: REPLAY;
+    /// Of a route that cancels a replay.
+    Cancel: REPLAY, RUNNING;
+    /// Of `POST /subscriptions/preview`.
+    Preview: BODY, SELECTION, LOG;
+    /// Of a route that takes the id of a dead letter alone.
+    OneDeadLetter: DEAD_LETTER;
+    /// Of `POST /dlqs`.
+    Reprocess: BODY, IDS;
     /// Of a route that takes a query alone.
-    List: [Code::InvalidParameter];
+    List: PART;
 }
 
-fn document(codes: &[Code]) -> BTreeMap<String, RefOr<Response>> {
-    let mut by_status: BTreeMap<StatusCode, Vec<Code>> = BTreeMap::new();
-    for code in codes {
-        by_status.entry(code.status()).or_default().push(*code);
+fn document(examples: &[Example]) -> BTreeMap<String, RefOr<Response>> {
+    let mut by_status: BTreeMap<StatusCode, Vec<ApiError>> = BTreeMap::new();
+    for example in examples {
+        let error = example();
+        by_status
+            .entry(error.code().status())
+            .or_default()
+            .push(error);
     }
     by_status
         .into_iter()
-        .map(|(status, codes)| (status.as_str().to_owned(), response(status, &codes).into()))
+        .map(|(status, errors)| (status.as_str().to_owned(), response(status, &errors).into()))
         .collect()
 }
 
-fn response(status: StatusCode, codes: &[Code]) -> Response {
-    let titles: Vec<&str> = codes.iter().map(|code| code.title()).collect();
-    let examples = codes.iter().map(|code| {
-        let problem = Problem::new(&example(*code), REQUEST_ID);
+fn response(status: StatusCode, errors: &[ApiError]) -> Response {
+    let titles: Vec<&str> = errors.iter().map(|error| error.code().title()).collect();
+    let examples = errors.iter().map(|error| {
+        let problem = Problem::new(error, REQUEST_ID);
         let value = serde_json::to_value(&problem).expect("a problem is plain text and numbers");
         let name = value["code"].as_str().unwrap_or_default().to_owned();
         let example = ExampleBuilder::new()
-            .summary(code.title())
+            .summary(error.code().title())
             .value(Some(value));
         (name, example.build())
     });
@@ -115,36 +200,4 @@ pub fn schemas() -> Vec<(String, RefOr<utoipa::openapi::Schema>)> {
     let mut schemas = vec![(Problem::name().into_owned(), Problem::schema())];
     Problem::schemas(&mut schemas);
     schemas
-}
-
-fn example(code: Code) -> ApiError {
-    match code {
-        Code::InvalidJson => {
-            ApiError::InvalidJson("expected `,` or `}` at line 1 column 27".into())
-        }
-        Code::InvalidParameter => ApiError::InvalidParameter {
-            name: "limit".into(),
-            detail: "must be 1 to 1000".into(),
-        },
-        Code::NotFound => ApiError::NotFound("subscription"),
-        Code::UnknownRoute => ApiError::UnknownRoute,
-        Code::MethodNotAllowed => ApiError::MethodNotAllowed,
-        Code::SlowBody => ApiError::SlowBody,
-        Code::NameTaken => ApiError::NameTaken,
-        Code::SubscriptionDisabled => ApiError::SubscriptionDisabled,
-        Code::ReplayCompleted => ApiError::ReplayCompleted,
-        Code::BeforeLog => ApiError::BeforeLog {
-            earliest: DateTime::from_timestamp_nanos(1_795_467_600_000_000_000),
-        },
-        Code::BodyTooLarge => ApiError::BodyTooLarge,
-        Code::UnsupportedMediaType => ApiError::UnsupportedMediaType,
-        Code::InvalidField => ApiError::InvalidField {
-            pointer: "/url".into(),
-            detail: "must be http or https, not ftp".into(),
-        },
-        Code::Internal => ApiError::Internal(anyhow!("an example")),
-        Code::Unavailable => ApiError::Unavailable(sqlx::Error::PoolTimedOut),
-        Code::KafkaUnavailable => ApiError::KafkaUnavailable(log::Error::NoTime),
-        Code::TimedOut => ApiError::TimedOut,
-    }
 }

@@ -245,7 +245,7 @@ async fn list(
 #[utoipa::path(get, path = "/replays/{id}", tag = "replays",
     params(("id" = Uuid, Path, description = "The replay's")), responses(
     (status = 200, body = Replay, description = "It is this"),
-    refusals::One,
+    refusals::OneReplay,
 ))]
 async fn get(State(db): State<PgPool>, Path(id): Path<Uuid>) -> Answer {
     found(replays::get(&db, id).await?)

@@ -1,5 +1,7 @@
 //! Logs and metrics: installed once by each `main`, before anything else.
 
+use std::io::IsTerminal;
+
 use anyhow::Context;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
@@ -39,9 +41,15 @@ pub fn init(args: &TelemetryArgs) -> anyhow::Result<PrometheusHandle> {
         .with_default_directive(tracing::level_filters::LevelFilter::INFO.into())
         .from_env()
         .context("reading RUST_LOG")?;
+    let writer = std::io::stderr;
+    // A file that is searched later has no use for colours.
+    let colours = std::io::stderr().is_terminal();
     let (human, json) = match args.log_format {
-        LogFormat::Human => (Some(fmt::layer().with_writer(std::io::stderr)), None),
-        LogFormat::Json => (None, Some(fmt::layer().json().with_writer(std::io::stderr))),
+        LogFormat::Human => (
+            Some(fmt::layer().with_ansi(colours).with_writer(writer)),
+            None,
+        ),
+        LogFormat::Json => (None, Some(fmt::layer().json().with_writer(writer))),
     };
     tracing_subscriber::registry()
         .with(filter)

@@ -61,6 +61,12 @@ pub struct Config {
     /// How many requests may be in flight over all.
     #[arg(long, env = "IN_FLIGHT", default_value = "1024", value_parser = positive())]
     pub in_flight: u64,
+    /// How many more requests may be in flight that do not answer; their subscriptions wait.
+    #[arg(long, env = "SLOW_IN_FLIGHT", default_value = "4096", value_parser = positive())]
+    pub slow_in_flight: u64,
+    /// How much of `IN_FLIGHT`, in percent, subscriptions that catch up may take.
+    #[arg(long, env = "CATCH_UP_SHARE", default_value = "20", value_parser = value_parser!(u64).range(1..=100))]
+    pub catch_up_share: u64,
     /// How long outcomes are gathered before they are written.
     #[arg(long, env = "FLUSH_INTERVAL", default_value = "20ms", value_parser = human::duration)]
     pub flush_interval: Duration,
@@ -135,6 +141,7 @@ impl Config {
             retries: size(self.lane_retries),
             in_flight_per_lane: size(self.lane_in_flight),
             in_flight: size(self.in_flight),
+            catch_up: (size(self.in_flight) * size(self.catch_up_share) / 100).max(1),
         }
     }
 

@@ -15,12 +15,12 @@ use anyhow::{Context, bail};
 use bytes::Bytes;
 use common::kafka::KafkaArgs;
 use common::probes::Component;
+use http::HeaderValue;
 use rdkafka::Message;
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers};
-use reqwest::header::HeaderValue;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
@@ -41,6 +41,10 @@ const PATIENCE: Duration = Duration::from_millis(100);
 
 /// How often committed progress is copied to Kafka.
 const COMMIT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How often Kafka is asked whether it is back, and how long it may take to answer.
+const ASK_INTERVAL: Duration = Duration::from_secs(1);
+const ASK_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What a record costs besides its value, in bytes.
 const RECORD_BYTES: usize = 256;
@@ -76,6 +80,8 @@ pub struct Consumer {
     paused: bool,
     committed: Positions,
     commit_at: Instant,
+    /// When to ask Kafka whether it is back; `None` while it is not away.
+    ask_at: Option<Instant>,
 }
 
 impl Consumer {
@@ -112,6 +118,7 @@ impl Consumer {
             paused: false,
             committed: Positions::new(),
             commit_at: Instant::now(),
+            ask_at: None,
         })
     }
 
@@ -128,6 +135,7 @@ impl Consumer {
             self.hand_on_held();
             self.pause_or_resume()?;
             self.commit_progress();
+            self.ask_whether_back();
             match self
                 .client
                 .poll(POLL)
@@ -149,18 +157,8 @@ impl Consumer {
 
     fn record(&self, message: &BorrowedMessage<'_>) -> Record {
         self.links.kafka.up();
-        let value = message.payload().map(Bytes::copy_from_slice);
-        let bytes = RECORD_BYTES + value.as_ref().map_or(0, Bytes::len);
-        Record {
-            partition: message.partition(),
-            epoch: self.client.context().epoch(message.partition()),
-            offset: message.offset(),
-            timestamp_ms: message.timestamp().to_millis().unwrap_or_default(),
-            value,
-            content_type: header(message, "content-type"),
-            traceparent: header(message, "traceparent"),
-            hold: self.links.budget.hold(bytes),
-        }
+        let epoch = self.client.context().epoch(message.partition());
+        record_of(message, epoch, &self.links.budget)
     }
 
     fn hand_on(&mut self, record: Record) {
@@ -220,6 +218,25 @@ impl Consumer {
         }
     }
 
+    /// The client does not tell that it is connected again, and a quiet topic has no record to
+    /// show it.
+    fn ask_whether_back(&mut self) {
+        if self.ask_at.is_none_or(|at| Instant::now() < at) {
+            return;
+        }
+        let topic = &self.settings.kafka.kafka_topic;
+        let answered = self.client.fetch_metadata(Some(topic), ASK_TIMEOUT);
+        let known = answered.is_ok_and(|answer| {
+            let mut topics = answer.topics().iter();
+            topics.all(|topic| topic.error().is_none())
+        });
+        self.ask_at = (!known).then(|| Instant::now() + ASK_INTERVAL);
+        if known {
+            self.links.kafka.up();
+            tracing::info!("Kafka answers again");
+        }
+    }
+
     fn meet(&mut self, error: &KafkaError) -> anyhow::Result<()> {
         match error.rdkafka_error_code() {
             _ if matches!(error, KafkaError::MessageConsumptionFatal(_)) => {
@@ -230,10 +247,29 @@ impl Consumer {
             }
             _ => {
                 self.links.kafka.down(error.to_string());
-                tracing::warn!(%error, "Kafka does not answer well");
+                if self.ask_at.is_none() {
+                    tracing::warn!(%error, "Kafka does not answer well");
+                    self.ask_at = Some(Instant::now() + ASK_INTERVAL);
+                }
             }
         }
         Ok(())
+    }
+}
+
+/// A message, copied out of the client's buffers, which it would hold otherwise.
+pub fn record_of(message: &BorrowedMessage<'_>, epoch: i64, budget: &Budget) -> Record {
+    let value = message.payload().map(Bytes::copy_from_slice);
+    let bytes = RECORD_BYTES + value.as_ref().map_or(0, Bytes::len);
+    Record {
+        partition: message.partition(),
+        epoch,
+        offset: message.offset(),
+        timestamp_ms: message.timestamp().to_millis().unwrap_or_default(),
+        value,
+        content_type: header(message, "content-type"),
+        traceparent: header(message, "traceparent"),
+        hold: budget.hold(bytes),
     }
 }
 

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use outbound::{Attempt, Verdict};
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::budget::Hold;
 use crate::event::Event;
 use crate::retry::Schedule;
-use crate::verdict::{Failure, Verdict};
+use crate::stretches::Key;
 
 /// What a delivery costs besides its event, in bytes: itself, and what is known of its attempt
 /// while that waits to be recorded, with as much again for the room that growing queues keep.
@@ -28,8 +29,19 @@ pub struct Ticket {
 #[derive(Clone, Copy, Debug)]
 pub struct Lease {
     pub id: Uuid,
-    /// No attempt may begin after this: it might still run when the lease ends.
-    pub usable_until: Instant,
+    /// No attempt may run then any more.
+    pub ends_at: Instant,
+}
+
+/// Where a delivery comes from, and so what its ticket holds.
+#[derive(Clone, Copy, Debug)]
+pub enum Source {
+    /// The log, as it grows: the watermark of its partition.
+    Log,
+    /// A pending delivery, claimed: its row.
+    Pending(Lease),
+    /// The log, read again: the cursor of its stretch.
+    CatchUp,
 }
 
 /// One event for one subscription.
@@ -40,23 +52,29 @@ pub struct Delivery {
     pub event: Arc<Event>,
     /// Attempts made so far.
     pub attempts: u32,
-    /// `None`: it comes from the log, and its ticket holds the watermark.
-    /// `Some`: it is a pending delivery, claimed.
-    pub lease: Option<Lease>,
+    pub source: Source,
+    /// The replay that asked for it.
+    pub replay: Option<Uuid>,
     pub queued_at: Instant,
     pub hold: Hold,
 }
 
-/// One POST, as it is recorded.
-#[derive(Debug)]
-pub struct Attempt {
-    pub verdict: Verdict,
-    pub status: Option<u16>,
-    pub failure: Option<Failure>,
-    pub started_at: Instant,
-    pub latency: Duration,
-    /// The beginning of the response, for failures.
-    pub response: Option<String>,
+impl Delivery {
+    /// Whose stretch of the log it is of, if it is of one.
+    pub fn key(&self) -> Key {
+        Key {
+            subscription_id: self.subscription_id,
+            replay: self.replay,
+        }
+    }
+
+    /// The lease on its row, if it has one.
+    pub fn lease(&self) -> Option<Lease> {
+        match self.source {
+            Source::Pending(lease) => Some(lease),
+            Source::Log | Source::CatchUp => None,
+        }
+    }
 }
 
 /// What becomes of a delivery.
@@ -72,6 +90,10 @@ pub enum Outcome {
     },
     /// Its subscription was deleted: nobody wants it any more.
     Ended,
+    /// It is older than its subscription wants; counted.
+    Expired,
+    /// A newer reading of the same key takes its place; counted.
+    Superseded,
 }
 
 impl Outcome {
@@ -104,6 +126,8 @@ impl Outcome {
             Self::Retry { .. } => "retry",
             Self::DeadLettered { .. } => "dead_lettered",
             Self::Ended => "ended",
+            Self::Expired => "expired",
+            Self::Superseded => "superseded",
         }
     }
 }

@@ -6,40 +6,51 @@
 //! no turn begins and no record is taken, so that a partition can be given up even while Postgres
 //! is away. It ends when the consumer is gone; what is in flight then stays unsettled.
 
+mod attempts;
+mod catch_up;
+mod flight;
+mod gates;
 mod intake;
 mod ownership;
+mod partitions;
 
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use common::store::circuits::Circuit;
+use common::store::cursors::Cursor;
 use common::store::pending_deliveries::Claimed;
-use metrics::{counter, gauge, histogram};
+use common::store::replays::Range;
+use metrics::gauge;
+use outbound::Sender;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior};
-use tracing::Instrument;
 use uuid::Uuid;
 
+use self::catch_up::Replay;
+use self::flight::{Flight, Flying};
+use self::gates::Known;
 use self::ownership::Ownership;
+use crate::blocked::Blocked;
 use crate::budget::Budget;
-use crate::delivery::{Attempt, Delivery, Lease, Outcome};
+use crate::delivery::Lease;
 use crate::event::Record;
 use crate::fan_out::Index;
 use crate::lanes::{Lanes, Limits};
 use crate::observe;
-use crate::recorder::{Entry, Positions, Settled};
+use crate::reader::{Command, Read};
+use crate::recorder::{Entry, Positions};
 use crate::retry::Schedule;
-use crate::sender::Sender;
+use crate::stretches::Stretches;
 use crate::subscription::Subscription;
-use crate::verdict::Verdict;
 
-/// How often deadlines and overdue deliveries are looked at.
-const TICK: Duration = Duration::from_millis(250);
+/// How often deadlines, slow requests and overdue deliveries are looked at.
+const TICK: Duration = Duration::from_millis(100);
 
 /// How many entries are handed to the recorder at once, and records taken at once.
 const BATCH: usize = 256;
@@ -68,16 +79,31 @@ pub struct Assignment {
     pub next_offset: i64,
     /// Offsets and subscriptions settled beyond that: not to be attempted again.
     pub ahead: HashSet<(i64, Uuid)>,
+    /// What subscriptions that are detached there have yet to get.
+    pub cursors: Vec<Cursor>,
+    /// What is left there of replays.
+    pub replays: Vec<Range>,
+    /// Keys (and offsets) of ordered subscriptions that wait for a pending delivery.
+    pub blocked: Vec<(Uuid, String, i64)>,
+    /// How many partitions the topic has.
+    pub of: usize,
     /// Answered when records of it may come.
     pub taken: oneshot::Sender<()>,
 }
 
-/// What changed of the subscriptions.
+/// What changed of the subscriptions, and of what others know of them.
 #[derive(Debug)]
 pub enum Change {
-    All(Vec<Arc<Subscription>>),
-    Upsert(Arc<Subscription>),
+    All(Vec<Arc<Subscription>>, Vec<Circuit>),
+    Upsert(Arc<Subscription>, Option<Circuit>),
     Removed(Uuid),
+    /// All that run.
+    Replays(Vec<Range>),
+    /// Retention comes near to what lies before this offset.
+    Spill {
+        partition: i32,
+        before: i64,
+    },
 }
 
 /// What the claimer of pending deliveries asks and brings.
@@ -86,12 +112,20 @@ pub enum Pending {
     /// How many each of these subscriptions takes.
     Rooms {
         subscription_ids: Vec<Uuid>,
-        reply: oneshot::Sender<Vec<i64>>,
+        reply: oneshot::Sender<Vec<Room>>,
     },
     Claimed {
         lease: Lease,
         rows: Vec<Claimed>,
     },
+}
+
+/// How many pending deliveries of a subscription there is room for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Room {
+    pub rows: i64,
+    /// Of each key only the first.
+    pub ordered: bool,
 }
 
 /// Everything the engine is told.
@@ -101,6 +135,7 @@ pub struct Inputs {
     pub records: mpsc::Receiver<Record>,
     pub changes: mpsc::Receiver<Change>,
     pub pending: mpsc::Receiver<Pending>,
+    pub read: mpsc::Receiver<Read>,
     /// Partitions, under that epoch, that the recorder found to be another's.
     pub fenced: mpsc::Receiver<(i32, i64)>,
 }
@@ -109,9 +144,13 @@ pub struct Inputs {
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub topic: String,
+    /// This replica, as the tables name it.
+    pub owner: String,
     pub schedule: Schedule,
     pub patience: Duration,
     pub limits: Limits,
+    /// How many requests may be slow.
+    pub slow: usize,
 }
 
 /// The one owner of what is in memory.
@@ -127,7 +166,17 @@ pub struct Engine {
     outbox: VecDeque<Entry>,
     /// Taken from the channel, not fanned out yet.
     fetched: VecDeque<Record>,
-    attempts: JoinSet<(Delivery, Attempt)>,
+    flight: Flight,
+    circuits: HashMap<Uuid, Known>,
+    stretches: Stretches,
+    replays: HashMap<Uuid, Replay>,
+    blocked: Blocked,
+    /// How many the topic has.
+    partitions: usize,
+    reader: mpsc::Sender<Command>,
+    /// When passes are planned next, and not before when.
+    plan_at: Instant,
+    earliest_plan: Instant,
 }
 
 impl Engine {
@@ -137,11 +186,13 @@ impl Engine {
         settings: Settings,
         sender: Sender,
         budget: Budget,
-        recorder: mpsc::Sender<Entry>,
+        (recorder, reader): (mpsc::Sender<Entry>, mpsc::Sender<Command>),
         owned: watch::Sender<Vec<i32>>,
     ) -> Self {
+        let now = Instant::now();
         Self {
             lanes: Lanes::new(settings.limits),
+            flight: Flight::new(settings.slow),
             settings,
             sender,
             budget,
@@ -150,7 +201,14 @@ impl Engine {
             ownership: Ownership::new(owned),
             outbox: VecDeque::new(),
             fetched: VecDeque::new(),
-            attempts: JoinSet::new(),
+            circuits: HashMap::new(),
+            stretches: Stretches::default(),
+            replays: HashMap::new(),
+            blocked: Blocked::default(),
+            partitions: 0,
+            reader,
+            plan_at: now,
+            earliest_plan: now,
         }
     }
 
@@ -166,6 +224,8 @@ impl Engine {
         let recorder = self.recorder.clone();
         loop {
             self.work();
+            let wake = self.lanes.next_wake();
+            let (wake, wake_is_set) = (wake.unwrap_or_else(Instant::now), wake.is_some());
             let waiting = self.outbox.len().min(BATCH).min(recorder.max_capacity());
             // Each arm only receives, reserves or waits, which is cancel-safe.
             tokio::select! {
@@ -178,16 +238,19 @@ impl Engine {
                 Ok(permits) = recorder.reserve_many(waiting), if waiting > 0 => {
                     permits.zip(self.outbox.drain(..waiting)).for_each(|(permit, entry)| permit.send(entry));
                 }
-                Some(done) = self.attempts.join_next(), if !self.attempts.is_empty() => {
-                    let (delivery, attempt) = done.context("an attempt ended badly")?;
-                    self.finish(delivery, attempt);
+                ended = self.flight.next(), if !self.flight.is_empty() => {
+                    if let Some((flying, attempt)) = ended? {
+                        self.finish(flying, attempt);
+                    }
                 }
                 Some(change) = inputs.changes.recv() => self.change(change),
                 Some(pending) = inputs.pending.recv() => self.pending(pending),
                 _ = inputs.records.recv_many(&mut records, BATCH), if self.takes_records() => {
                     self.fetched.extend(records.drain(..));
                 }
+                Some(read) = inputs.read.recv(), if self.outbox.is_empty() && !self.budget.spent() => self.read(read),
                 _ = tick.tick() => self.tick(),
+                () = tokio::time::sleep_until(wake), if wake_is_set => {}
                 () = self.budget.room(), if self.budget.spent() => {}
             }
         }
@@ -205,15 +268,33 @@ impl Engine {
     fn work(&mut self) {
         while self.outbox.len() < BATCH
             && self.has_room()
+            && !self.is_held_up()
             && let Some(record) = self.fetched.pop_front()
         {
             self.fan_out(record);
         }
         while self.outbox.is_empty()
-            && let Some((delivery, subscription)) = self.lanes.next_turn()
+            && let Some(turn) = self.lanes.next_turn(Instant::now())
         {
-            self.begin(delivery, subscription);
+            self.begin(turn);
         }
+        if self.outbox.is_empty() {
+            self.plan();
+        }
+    }
+
+    /// Whether a lane that is busy delivering is full. One that does not keep up by its own doing
+    /// leaves the log instead.
+    fn is_held_up(&mut self) -> bool {
+        if !self.lanes.is_any_full() {
+            return false;
+        }
+        let (is_busy, behind) = self.lanes.full(Instant::now());
+        for id in behind {
+            self.detach(id, false);
+            self.plan_soon();
+        }
+        is_busy
     }
 
     fn takes_records(&self) -> bool {
@@ -226,130 +307,24 @@ impl Engine {
         !self.budget.spent() || (self.lanes.queued() == 0 && self.lanes.in_flight() == 0)
     }
 
-    fn begin(&mut self, delivery: Delivery, subscription: Arc<Subscription>) {
-        let now = Instant::now();
-        if delivery.lease.is_some_and(|lease| lease.usable_until < now) {
-            // Another may hold it by now, and will say what becomes of it.
-            self.lanes.finished(subscription.id);
-            return;
-        }
-        self.ownership.begin(&delivery.ticket);
-        let (sender, number) = (self.sender.clone(), delivery.attempts + 1);
-        let span = tracing::debug_span!(
-            "delivery",
-            event.id = delivery.event.id,
-            subscription.id = %subscription.id,
-            attempt = number,
-        );
-        let attempting = async move {
-            let attempt = sender.attempt(&subscription, &delivery.event, number).await;
-            tracing::debug!(verdict = ?attempt.verdict, failure = ?attempt.failure, "attempted");
-            (delivery, attempt)
-        };
-        self.attempts.spawn(attempting.instrument(span));
-    }
-
-    fn finish(&mut self, delivery: Delivery, attempt: Attempt) {
-        self.lanes.finished(delivery.subscription_id);
-        self.ownership.finish(&delivery.ticket);
-        let made = delivery.attempts + 1;
-        let outcome = Outcome::of(
-            attempt.verdict,
-            made,
-            &self.settings.schedule,
-            rand::random(),
-        );
-        counter!(observe::ATTEMPTS, "verdict" => attempt.verdict.label()).increment(1);
-        if attempt.verdict == Verdict::Delivered && made == 1 {
-            histogram!(observe::DELIVERY_SECONDS).record(delivery.queued_at.elapsed());
-        }
-        if let Outcome::DeadLettered { reason } = outcome {
-            tracing::warn!(
-                event.id = delivery.event.id,
-                subscription.id = %delivery.subscription_id,
-                attempts = made,
-                reason = reason.label(),
-                failure = ?attempt.failure,
-                "a delivery is dead",
-            );
-        }
-        self.outbox.push_back(Entry::Settled(Settled {
-            delivery,
-            attempt: Some(attempt),
-            outcome,
-        }));
-        self.end_releases();
-    }
-
-    fn settle(&mut self, delivery: Delivery, outcome: Outcome) {
-        let settled = Settled::unattempted(delivery, outcome);
-        self.outbox.push_back(Entry::Settled(settled));
-    }
-
-    fn control(&mut self, control: Control) {
-        match control {
-            Control::Assigned(assignment) => {
-                self.outbox.push_back(Entry::Assigned {
-                    partition: assignment.partition,
-                    epoch: assignment.epoch,
-                    next_offset: assignment.next_offset,
-                });
-                self.ownership.add(assignment);
-            }
-            Control::Release {
-                partitions,
-                timeout,
-                done,
-            } => {
-                self.withdraw(&partitions);
-                let deadline = Instant::now() + timeout;
-                self.ownership.release(partitions, deadline, done);
-                self.end_releases();
-            }
-            Control::Lost { partitions } => self.lose(partitions),
-        }
-    }
-
-    fn fenced(&mut self, partition: i32, epoch: i64) {
-        if self.ownership.epoch(partition) == Some(epoch) {
-            self.lose(vec![partition]);
-        }
-    }
-
-    fn lose(&mut self, partitions: Vec<i32>) {
-        self.withdraw(&partitions);
-        self.ownership.remove(&partitions);
-        self.outbox.push_back(Entry::Lost { partitions });
-    }
-
-    /// Takes what is queued of those partitions out of the lanes: a new owner reads it from the
-    /// log again, and finds the pending ones when their leases are given up.
-    fn withdraw(&mut self, partitions: &[i32]) {
-        let theirs = |delivery: &Delivery| partitions.contains(&delivery.ticket.partition);
-        for delivery in self.lanes.withdraw(theirs) {
-            if delivery.lease.is_some() {
-                self.settle(delivery, Outcome::PARKED);
-            }
-        }
-    }
-
-    fn end_releases(&mut self) {
-        for (partitions, done) in self.ownership.released(Instant::now()) {
-            self.outbox.push_back(Entry::Release { partitions, done });
-        }
-    }
-
     fn tick(&mut self) {
-        for delivery in self.lanes.overdue(Instant::now(), self.settings.patience) {
-            self.settle(delivery, Outcome::PARKED);
+        let now = Instant::now();
+        self.slow_down();
+        for id in self.lanes.overdue(now, self.settings.patience) {
+            self.detach(id, false);
+            self.plan_soon();
         }
+        self.tidy_stretches();
+        self.lanes.sweep(now);
         self.end_releases();
         // Exact up to 2^53.
         #[allow(clippy::cast_precision_loss, reason = "gauges are floats")]
         let set = |name, value: usize| gauge!(name).set(value as f64);
         set(observe::BUDGET_BYTES, self.budget.held());
         set(observe::IN_FLIGHT, self.lanes.in_flight());
+        set(observe::SLOW, self.flight.slow());
         set(observe::QUEUED, self.lanes.queued());
+        set(observe::STRETCHES, self.stretches.len());
         set(observe::PARTITIONS, self.ownership.count());
     }
 }

@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use common::event::{MAX_EVENT_BYTES, TEMPERATURE_UPDATED};
+use outbound::Outgoing;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use uuid::Uuid;
@@ -35,6 +36,11 @@ pub struct Record {
 }
 
 impl Record {
+    /// Its time, if it has one.
+    pub fn published_at(&self) -> Option<DateTime<Utc>> {
+        (self.timestamp_ms > 0).then(|| DateTime::from_timestamp_millis(self.timestamp_ms))?
+    }
+
     /// A hold on its offset.
     pub fn ticket(&self) -> Ticket {
         Ticket {
@@ -53,8 +59,26 @@ pub struct Event {
     pub payload: Bytes,
     pub content_type: Option<String>,
     pub traceparent: Option<String>,
+    /// What ordering and coalescing go by: the city. `None`: it waits for no other.
+    pub key: Option<String>,
+    /// The record's time.
+    pub published_at: Option<DateTime<Utc>>,
     /// The bytes it holds, given back with the last delivery.
     pub hold: Hold,
+}
+
+impl Event {
+    /// As it goes to an endpoint for the `number`th time.
+    pub fn outgoing(&self, number: u32, replay: Option<Uuid>) -> Outgoing<'_> {
+        Outgoing {
+            id: &self.id,
+            payload: &self.payload,
+            content_type: self.content_type.as_deref(),
+            traceparent: self.traceparent.as_deref(),
+            replay,
+            number,
+        }
+    }
 }
 
 /// What matching looks at.

@@ -12,11 +12,12 @@ use crate::subscription::Subscription;
 /// Where a subscription is filed: under a type or every type, a city or every city.
 type Key = (Option<String>, Option<String>);
 
-/// All active subscriptions.
+/// All subscriptions. One that is muted is known, and gets nothing.
 #[derive(Debug, Default)]
 pub struct Index {
     by_id: HashMap<Uuid, Arc<Subscription>>,
     by_key: HashMap<Key, Vec<Uuid>>,
+    muted: HashSet<Uuid>,
 }
 
 impl Index {
@@ -30,23 +31,54 @@ impl Index {
         self.by_id.keys().copied()
     }
 
+    /// Those that get nothing.
+    pub fn muted(&self) -> Vec<Uuid> {
+        self.muted.iter().copied().collect()
+    }
+
     /// Adds a subscription, or puts it in the place of the one with its id.
     pub fn upsert(&mut self, subscription: Arc<Subscription>) {
-        self.remove(subscription.id);
-        if subscription.active {
-            for key in keys_of(&subscription) {
-                self.by_key.entry(key).or_default().push(subscription.id);
-            }
+        self.unfile(subscription.id);
+        if !self.muted.contains(&subscription.id) {
+            self.file(&subscription);
         }
         self.by_id.insert(subscription.id, subscription);
     }
 
     /// Forgets a subscription.
     pub fn remove(&mut self, id: Uuid) {
-        let Some(subscription) = self.by_id.remove(&id) else {
+        self.unfile(id);
+        self.muted.remove(&id);
+        self.by_id.remove(&id);
+    }
+
+    /// It matches nothing from now on: an event costs it nothing.
+    pub fn mute(&mut self, id: Uuid) {
+        if self.muted.insert(id) {
+            self.unfile(id);
+        }
+    }
+
+    /// It matches again.
+    pub fn unmute(&mut self, id: Uuid) {
+        if self.muted.remove(&id)
+            && let Some(subscription) = self.by_id.get(&id).cloned()
+        {
+            self.file(&subscription);
+        }
+    }
+
+    fn file(&mut self, subscription: &Subscription) {
+        for key in keys_of(subscription) {
+            self.by_key.entry(key).or_default().push(subscription.id);
+        }
+    }
+
+    fn unfile(&mut self, id: Uuid) {
+        let Some(subscription) = self.by_id.get(&id) else {
             return;
         };
-        for key in keys_of(&subscription) {
+        for key in keys_of(subscription) {
             if let Some(ids) = self.by_key.get_mut(&key) {
                 ids.retain(|other| *other != id);
                 if ids.is_empty() {
@@ -56,7 +88,7 @@ impl Index {
         }
     }
 
-    /// The active subscriptions that want an event, each once.
+    /// The subscriptions that want an event, each once.
     pub fn matches(&self, subject: &Subject) -> Vec<Uuid> {
         let mut found = Vec::new();
         let mut lists = 0;
@@ -74,6 +106,20 @@ impl Index {
         }
         found
     }
+}
+
+/// Whether one subscription, muted or not, wants an event.
+pub fn wants(subscription: &Subscription, subject: &Subject) -> bool {
+    let city = subscription.cities.as_ref();
+    let named = |types: &Vec<String>| {
+        let patterns = patterns(&subject.event_type);
+        patterns
+            .iter()
+            .flatten()
+            .any(|pattern| types.contains(pattern))
+    };
+    city.is_none_or(|cities| cities.contains(&subject.city))
+        && subscription.event_types.as_ref().is_none_or(named)
 }
 
 /// What a type is filed under: nothing, itself, and `a.*` for each of its prefixes.
@@ -171,21 +217,43 @@ mod tests {
     }
 
     #[test]
-    fn what_is_disabled_or_removed_matches_nothing() {
+    fn what_is_muted_or_removed_matches_nothing() {
         let one = wanting(None, None);
         let mut index = Index::default();
         index.upsert(one.clone());
-        let mut disabled = wanting(None, None);
-        let changed = Arc::get_mut(&mut disabled).unwrap();
-        (changed.id, changed.active) = (one.id, false);
-        index.upsert(disabled);
-        assert_eq!(
-            matching(&index, "temperature.updated", "Tokyo"),
-            Vec::<Uuid>::new()
-        );
-        assert!(index.get(one.id).is_some());
+        index.mute(one.id);
+        // A change of it does not make it heard.
+        index.upsert(one.clone());
+        let matched = |index: &Index| matching(index, "temperature.updated", "Tokyo");
+        assert_eq!(matched(&index), Vec::<Uuid>::new());
+        assert!(index.get(one.id).is_some() && index.by_key.is_empty());
+        index.unmute(one.id);
+        index.unmute(one.id);
+        assert_eq!(matched(&index), [one.id]);
         index.remove(one.id);
-        assert!(index.get(one.id).is_none());
-        assert!(index.by_key.is_empty());
+        assert!(index.get(one.id).is_none() && index.by_key.is_empty());
+    }
+
+    #[test]
+    fn one_subscription_asked_alone_wants_what_the_index_says() {
+        let wanted = wanting(Some(&["temperature.*"]), Some(&["Tokyo"]));
+        let mut index = Index::default();
+        index.upsert(wanted.clone());
+        for (event_type, city) in [
+            ("temperature.updated", "Tokyo"),
+            ("temperature.updated", "Rome"),
+            ("wind.updated", "Tokyo"),
+            ("temperature", "Tokyo"),
+        ] {
+            let subject = Subject {
+                event_type: event_type.into(),
+                city: city.into(),
+            };
+            assert_eq!(
+                wants(&wanted, &subject),
+                !matching(&index, event_type, city).is_empty(),
+                "{event_type} {city}"
+            );
+        }
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use common::store::subscriptions::{self, Row};
+use common::store::{circuits, replays};
 use sqlx::PgPool;
 use sqlx::postgres::PgListener;
 use tokio::sync::mpsc;
@@ -13,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::engine::Change;
+
 use crate::subscription::Subscription;
 
 /// How often all are read again.
@@ -25,7 +27,9 @@ const PAUSE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Follower {
     pub db: PgPool,
+    pub topic: String,
     pub engine: mpsc::Sender<Change>,
+    pub attempt_timeout: Duration,
 }
 
 impl Follower {
@@ -49,21 +53,31 @@ impl Follower {
             .await
             .context("connecting the listener")?;
         listener
-            .listen(subscriptions::CHANGED)
+            .listen_all([subscriptions::CHANGED, replays::CHANGED])
             .await
             .context("listening")?;
         loop {
-            self.tell(Change::All(all(&self.db).await?)).await?;
+            self.tell(self.all().await?).await?;
+            self.read_replays().await?;
             // Only received from, which is cancel-safe.
             while let Ok(told) = tokio::time::timeout(RELOAD_INTERVAL, listener.try_recv()).await {
                 let Some(notification) = told.context("waiting for a change")? else {
                     break;
                 };
-                if let Ok(id) = notification.payload().parse() {
-                    self.read_again(id).await?;
+                match (notification.channel(), notification.payload().parse()) {
+                    (replays::CHANGED, _) => self.read_replays().await?,
+                    (_, Ok(id)) => self.read_again(id).await?,
+                    (_, Err(_)) => {}
                 }
             }
         }
+    }
+
+    async fn read_replays(&self) -> anyhow::Result<()> {
+        let running = replays::running(&self.db, &self.topic)
+            .await
+            .context("reading the replays")?;
+        self.tell(Change::Replays(running)).await
     }
 
     async fn read_again(&self, id: Uuid) -> anyhow::Result<()> {
@@ -72,8 +86,13 @@ impl Follower {
             .context("reading a subscription")?;
         match row {
             None => self.tell(Change::Removed(id)).await,
-            Some(row) => match usable(row) {
-                Some(subscription) => self.tell(Change::Upsert(subscription)).await,
+            Some(row) => match self.usable(row) {
+                Some(subscription) => {
+                    let circuit = circuits::open(&self.db, id)
+                        .await
+                        .context("reading a circuit")?;
+                    self.tell(Change::Upsert(subscription, circuit)).await
+                }
                 None => Ok(()),
             },
         }
@@ -83,26 +102,32 @@ impl Follower {
         let told = self.engine.send(change).await;
         told.ok().context("the engine is gone")
     }
-}
 
-/// All subscriptions that can be delivered to.
-///
-/// # Errors
-/// The database's.
-pub async fn all(db: &PgPool) -> anyhow::Result<Vec<Arc<Subscription>>> {
-    let rows = subscriptions::all(db)
-        .await
-        .context("reading the subscriptions")?;
-    Ok(rows.into_iter().filter_map(usable).collect())
-}
+    /// All subscriptions that can be delivered to, and the circuits that are not closed.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn all(&self) -> anyhow::Result<Change> {
+        let rows = subscriptions::all(&self.db)
+            .await
+            .context("reading the subscriptions")?;
+        let circuits = circuits::all_open(&self.db)
+            .await
+            .context("reading the circuits")?;
+        let rows = rows.into_iter();
+        let subscriptions = rows.filter_map(|row| self.usable(row)).collect();
+        Ok(Change::All(subscriptions, circuits))
+    }
 
-fn usable(row: Row) -> Option<Arc<Subscription>> {
-    let id = row.id;
-    match Subscription::try_from(row) {
-        Ok(subscription) => Some(Arc::new(subscription)),
-        Err(why) => {
-            tracing::error!(subscription.id = %id, why, "a subscription cannot be delivered to");
-            None
+    fn usable(&self, row: Row) -> Option<Arc<Subscription>> {
+        let id = row.id;
+        match Subscription::new(row, self.attempt_timeout) {
+            Ok(subscription) => Some(Arc::new(subscription)),
+            Err(why) => {
+                let why = format!("{why:#}");
+                tracing::error!(subscription.id = %id, why, "a subscription cannot be delivered to");
+                None
+            }
         }
     }
 }

@@ -1,34 +1,49 @@
 //! The lanes: one queue per subscription, and whose turn it is. Pure; the engine owns them.
 //!
-//! A lane exists while it holds or attempts something, so idle subscriptions cost nothing. Lanes
-//! take turns, one delivery each. Within a lane live deliveries go before retries, but every
-//! `RETRY_TURN`th turn is a retry's, so that neither starves. A full lane refuses: what does not
-//! fit is parked by the engine. What may be in flight is bounded per lane and over all.
+//! A lane exists while it holds or attempts something, or knows something of its receiver that is
+//! not as usual, so idle subscriptions cost nothing. Lanes take turns, one delivery each. What may
+//! be in flight is bounded per lane and over all; a request that became slow counts in a pool of
+//! its own. Deliveries of the log that is read again have a share of what is in flight.
 
-use std::collections::{HashMap, VecDeque};
+mod lag;
+mod lane;
+mod typical;
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use outbound::Attempt;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::delivery::Delivery;
+pub use self::lane::{Gate, Turn};
+
+use self::lane::{Lane, supersedes};
+use self::typical::Typical;
+use crate::breaker;
+use crate::bucket::Bucket;
+use crate::delivery::{Delivery, Source};
+use crate::pace;
 use crate::subscription::Subscription;
 
-/// Every so many turns of a lane, a retry goes before live deliveries.
-const RETRY_TURN: u32 = 4;
+/// How much is queued of what is read again for a receiver that is probed.
+const PROBES: usize = 4;
 
 /// How much may be queued and attempted.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Live deliveries queued per lane.
+    /// Live deliveries queued per lane; and as many of the log that is read again.
     pub queue: usize,
     /// Claimed pending deliveries queued per lane.
     pub retries: usize,
-    /// Requests in flight per lane.
+    /// Requests in flight per lane, where its subscription does not say.
     pub in_flight_per_lane: usize,
-    /// Requests in flight over all lanes.
+    /// Fast requests in flight over all lanes.
     pub in_flight: usize,
+    /// How many of those may be for the log that is read again.
+    pub catch_up: usize,
 }
 
 /// All lanes.
@@ -38,130 +53,274 @@ pub struct Lanes {
     by_subscription: HashMap<Uuid, Lane>,
     /// Lanes that could attempt something now, each once.
     ready: VecDeque<Uuid>,
+    /// Lanes that could, but for the share of the log that is read again.
+    waiting: VecDeque<Uuid>,
+    /// Lanes that wait for their rate limit, and until when.
+    throttled: BinaryHeap<Reverse<(Instant, Uuid)>>,
+    /// Lanes whose live queue is full.
+    full: HashSet<Uuid>,
+    typical: Typical,
+    /// Of every rate limit, what is this replica's.
+    share: f64,
     in_flight: usize,
+    catching_up: usize,
     queued: usize,
-}
-
-#[derive(Debug)]
-struct Lane {
-    subscription: Arc<Subscription>,
-    live: VecDeque<Delivery>,
-    retries: VecDeque<Delivery>,
-    in_flight: usize,
-    turns: u32,
-    is_ready: bool,
 }
 
 impl Lanes {
     pub fn new(limits: Limits) -> Self {
-        let (by_subscription, ready) = (HashMap::new(), VecDeque::new());
         Self {
             limits,
-            by_subscription,
-            ready,
+            by_subscription: HashMap::new(),
+            ready: VecDeque::new(),
+            waiting: VecDeque::new(),
+            throttled: BinaryHeap::new(),
+            full: HashSet::new(),
+            typical: Typical::default(),
+            share: 1.0,
             in_flight: 0,
+            catching_up: 0,
             queued: 0,
         }
     }
 
-    /// Queues a delivery, or gives it back when its lane is full.
-    ///
-    /// # Errors
-    /// The delivery itself, not queued.
-    pub fn queue(&mut self, to: &Arc<Subscription>, delivery: Delivery) -> Result<(), Delivery> {
-        let lane = self
-            .by_subscription
-            .entry(to.id)
-            .or_insert_with(|| Lane::new(to.clone()));
-        let (queue, limit) = if delivery.lease.is_some() {
-            (&mut lane.retries, self.limits.retries)
+    /// Queues a delivery. Gives back what it supersedes.
+    pub fn queue(&mut self, to: &Arc<Subscription>, delivery: Delivery) -> Vec<Delivery> {
+        let limit = self.limits.queue;
+        let lane = self.lane(to);
+        let superseded = if to.policy.coalesces {
+            if lane.has_newer(&delivery) {
+                return vec![delivery];
+            }
+            lane.take_out(|queued| supersedes(&delivery, queued))
         } else {
-            (&mut lane.live, self.limits.queue)
+            Vec::new()
         };
-        if queue.len() >= limit {
-            return Err(delivery);
+        lane.queue_of(delivery.source).push_back(delivery);
+        if lane.live.len() >= limit && lane.full_since.is_none() {
+            lane.full_since = Some(Instant::now());
+            self.full.insert(to.id);
         }
-        queue.push_back(delivery);
-        self.queued += 1;
+        self.queued = self.queued + 1 - superseded.len();
         self.offer(to.id);
-        Ok(())
+        superseded
     }
 
     /// The next delivery to attempt, if the limits allow one. Its lane counts it as in flight
     /// until [`Lanes::finished`].
-    pub fn next_turn(&mut self) -> Option<(Delivery, Arc<Subscription>)> {
+    pub fn next_turn(&mut self, now: Instant) -> Option<Turn> {
+        while let Some(Reverse((at, id))) = self.throttled.peek().copied()
+            && at <= now
+        {
+            self.throttled.pop();
+            if let Some(lane) = self.by_subscription.get_mut(&id) {
+                lane.is_throttled = false;
+            }
+            self.offer(id);
+        }
         if self.in_flight >= self.limits.in_flight {
             return None;
         }
         loop {
             let id = self.ready.pop_front()?;
             // A lane whose queue was taken out since it was offered has nothing to attempt.
-            if let Some(turn) = self.begin(id) {
+            if let Some(turn) = self.begin(id, now) {
                 return Some(turn);
             }
         }
     }
 
-    /// An attempt of that lane ended.
-    pub fn finished(&mut self, id: Uuid) {
-        self.in_flight -= 1;
-        if let Some(lane) = self.by_subscription.get_mut(&id) {
-            lane.in_flight = lane.in_flight.saturating_sub(1);
-            if lane.is_idle() {
-                self.by_subscription.remove(&id);
-            } else {
-                self.offer(id);
-            }
+    /// When the next lane's rate limit lets it go on.
+    pub fn next_wake(&self) -> Option<Instant> {
+        self.throttled.peek().map(|Reverse((at, _))| *at)
+    }
+
+    /// A delivery of that lane is in flight no more: after this attempt, or without one.
+    pub fn finished(
+        &mut self,
+        delivery: &Delivery,
+        attempt: Option<&Attempt>,
+        was_slow: bool,
+        now: Instant,
+    ) -> Option<breaker::Change> {
+        if !was_slow {
+            self.leave_fast(delivery);
         }
+        let id = delivery.subscription_id;
+        let lane = self.by_subscription.get_mut(&id)?;
+        lane.free(delivery);
+        let count = if was_slow {
+            &mut lane.slow
+        } else {
+            &mut lane.fast
+        };
+        *count = count.saturating_sub(1);
+        let changed = attempt.and_then(|attempt| lane.learn(attempt, now));
+        if attempt.is_some_and(|attempt| attempt.failure.is_none())
+            && let Some(interval) = lane.pace.interval()
+        {
+            self.typical.add(interval);
+        }
+        if lane.is_spent(now) {
+            self.by_subscription.remove(&id);
+        } else {
+            self.offer(id);
+        }
+        changed
+    }
+
+    /// A request of that lane became slow: it gives its place to the others.
+    pub fn became_slow(&mut self, delivery: &Delivery) {
+        self.leave_fast(delivery);
+        if let Some(lane) = self.by_subscription.get_mut(&delivery.subscription_id) {
+            lane.fast = lane.fast.saturating_sub(1);
+            lane.slow += 1;
+        }
+    }
+
+    /// After how long without an answer a request of that lane is slow.
+    pub fn slow_after(&self, id: Uuid) -> Duration {
+        let lane = self.by_subscription.get(&id);
+        lane.map_or(pace::SLOW_FLOOR, |lane| lane.pace.slow_after())
     }
 
     /// How many more claimed pending deliveries the lane takes.
     pub fn room_for_retries(&self, id: Uuid) -> usize {
-        let queued = self
-            .by_subscription
-            .get(&id)
-            .map_or(0, |lane| lane.retries.len());
-        self.limits.retries.saturating_sub(queued)
+        let Some(lane) = self.by_subscription.get(&id) else {
+            return self.limits.retries;
+        };
+        let limit = match lane.gate {
+            Gate::Open => self.limits.retries,
+            Gate::Probe => 1,
+            Gate::Shut => 0,
+        };
+        limit.saturating_sub(lane.retries.len())
+    }
+
+    /// How many more deliveries of the log that is read again the lane takes.
+    pub fn room_for_catch_up(&self, id: Uuid) -> usize {
+        let Some(lane) = self.by_subscription.get(&id) else {
+            return self.limits.queue;
+        };
+        let limit = match lane.gate {
+            Gate::Open => self.limits.queue,
+            Gate::Probe => PROBES,
+            Gate::Shut => 0,
+        };
+        limit.saturating_sub(lane.catch_up.len())
+    }
+
+    /// Whether reading on for the lane is worth beginning.
+    pub fn has_room_to_catch_up(&self, id: Uuid) -> bool {
+        let Some(lane) = self.by_subscription.get(&id) else {
+            return true;
+        };
+        match lane.gate {
+            Gate::Open => lane.catch_up.len() <= self.limits.queue / 2,
+            Gate::Probe => lane.catch_up.is_empty() && lane.fast + lane.slow == 0,
+            Gate::Shut => false,
+        }
+    }
+
+    /// Of every rate limit, what is this replica's.
+    pub fn share(&self) -> f64 {
+        self.share
+    }
+
+    /// What is read again waits in its lane, or does so no longer.
+    pub fn hold_catch_up(&mut self, to: &Arc<Subscription>, holds: bool) {
+        self.lane(to).holds_catch_up = holds;
+        self.offer(to.id);
     }
 
     /// The subscription changed: what is queued goes where it now says.
-    pub fn change(&mut self, subscription: &Arc<Subscription>) {
+    pub fn change(&mut self, subscription: &Arc<Subscription>, now: Instant) {
+        let (max, share) = (self.max_in_flight(subscription), self.share);
         if let Some(lane) = self.by_subscription.get_mut(&subscription.id) {
             lane.subscription = subscription.clone();
+            lane.pace.set_max(max);
+            set_rate(lane, share, now);
+            self.offer(subscription.id);
         }
     }
 
-    /// Takes out what is queued and `unwanted`.
+    /// Of every rate limit, this share is ours.
+    pub fn set_share(&mut self, share: f64, now: Instant) {
+        self.share = share;
+        for lane in self.by_subscription.values_mut() {
+            set_rate(lane, share, now);
+        }
+    }
+
+    /// Opens or shuts a lane, with its breaker.
+    pub fn set_gate(&mut self, to: &Arc<Subscription>, gate: Gate, breaker: breaker::State) {
+        let recovers = gate == Gate::Open;
+        if recovers && !self.by_subscription.contains_key(&to.id) {
+            return;
+        }
+        let lane = self.lane(to);
+        if lane.gate != gate && recovers {
+            lane.pace.restart();
+        }
+        lane.gate = gate;
+        lane.breaker.become_now(breaker);
+        self.offer(to.id);
+    }
+
+    /// What is queued for one subscription and `unwanted`, taken out.
+    pub fn withdraw_from(
+        &mut self,
+        id: Uuid,
+        unwanted: impl FnMut(&Delivery) -> bool,
+    ) -> Vec<Delivery> {
+        let taken = match self.by_subscription.get_mut(&id) {
+            Some(lane) => lane.take_out(unwanted),
+            None => Vec::new(),
+        };
+        self.taken_out(taken.len(), &[id]);
+        taken
+    }
+
+    /// What is queued and `unwanted`, taken out of all lanes.
     pub fn withdraw(&mut self, mut unwanted: impl FnMut(&Delivery) -> bool) -> Vec<Delivery> {
         let mut taken = Vec::new();
-        for lane in self.by_subscription.values_mut() {
-            for queue in [&mut lane.live, &mut lane.retries] {
-                if queue.iter().any(&mut unwanted) {
-                    let (out, kept) = queue.drain(..).partition(&mut unwanted);
-                    *queue = kept;
-                    taken.extend(Vec::from(out));
-                }
+        let mut touched = Vec::new();
+        for (id, lane) in &mut self.by_subscription {
+            let out = lane.take_out(&mut unwanted);
+            if !out.is_empty() {
+                touched.push(*id);
+                taken.extend(out);
             }
         }
-        self.taken_out(taken.len());
+        self.taken_out(taken.len(), &touched);
         taken
     }
 
-    /// Takes out the live deliveries that have waited longer than `patience`, so that one slow
-    /// receiver does not hold its partition's progress back.
-    pub fn overdue(&mut self, now: Instant, patience: Duration) -> Vec<Delivery> {
-        let mut taken = Vec::new();
-        for lane in self.by_subscription.values_mut() {
-            let late = |delivery: &mut Delivery| now - delivery.queued_at > patience;
-            while let Some(delivery) = lane.live.pop_front_if(late) {
-                taken.push(delivery);
-            }
+    /// What was read again goes before what comes live from now on: it is older.
+    pub fn put_catch_up_first(&mut self, id: Uuid, mut which: impl FnMut(&Delivery) -> bool) {
+        if let Some(lane) = self.by_subscription.get_mut(&id) {
+            let (mut first, rest): (VecDeque<_>, _) = lane
+                .catch_up
+                .drain(..)
+                .partition(|delivery| which(delivery));
+            lane.catch_up = rest;
+            first.append(&mut lane.live);
+            lane.live = first;
+            self.offer(id);
         }
-        self.taken_out(taken.len());
-        taken
     }
 
-    /// Requests in flight over all lanes.
+    /// Forgets the lanes that know nothing any more.
+    pub fn sweep(&mut self, now: Instant) {
+        self.by_subscription.retain(|_, lane| !lane.is_spent(now));
+    }
+
+    /// A lane as it is, for what the engine notes of its failures.
+    pub fn get_mut(&mut self, id: Uuid) -> Option<&mut Lane> {
+        self.by_subscription.get_mut(&id)
+    }
+
+    /// Fast requests in flight over all lanes.
     pub fn in_flight(&self) -> usize {
         self.in_flight
     }
@@ -171,65 +330,99 @@ impl Lanes {
         self.queued
     }
 
-    fn begin(&mut self, id: Uuid) -> Option<(Delivery, Arc<Subscription>)> {
-        let lane = self.by_subscription.get_mut(&id)?;
-        lane.is_ready = false;
-        let delivery = lane.take()?;
-        lane.in_flight += 1;
-        let subscription = lane.subscription.clone();
-        self.in_flight += 1;
-        self.queued -= 1;
-        self.offer(id);
-        Some((delivery, subscription))
+    fn lane(&mut self, to: &Arc<Subscription>) -> &mut Lane {
+        let (max, share) = (self.max_in_flight(to), self.share);
+        self.by_subscription.entry(to.id).or_insert_with(|| {
+            let mut lane = Lane::new(to.clone(), max);
+            set_rate(&mut lane, share, Instant::now());
+            lane
+        })
     }
 
-    /// Counts what was taken out of the queues, and forgets the lanes it left idle.
-    fn taken_out(&mut self, deliveries: usize) {
+    fn max_in_flight(&self, of: &Subscription) -> usize {
+        let own = of.policy.max_in_flight;
+        own.unwrap_or(self.limits.in_flight_per_lane)
+    }
+
+    fn begin(&mut self, id: Uuid, now: Instant) -> Option<Turn> {
+        let catches_up = self.catching_up < self.limits.catch_up;
+        let lane = self.by_subscription.get_mut(&id)?;
+        lane.is_ready = false;
+        if lane.room() == 0 {
+            return None;
+        }
+        if !lane.can_take(catches_up) {
+            if lane.can_take(true) {
+                lane.is_waiting = true;
+                self.waiting.push_back(id);
+            }
+            return None;
+        }
+        if let Some(Err(at)) = lane.bucket.as_mut().map(|bucket| bucket.take(now)) {
+            lane.is_throttled = true;
+            self.throttled.push(Reverse((at, id)));
+            return None;
+        }
+        let delivery = lane.take(catches_up)?;
+        lane.fast += 1;
+        if lane.live.len() < self.limits.queue && lane.full_since.take().is_some() {
+            self.full.remove(&id);
+        }
+        let subscription = lane.subscription.clone();
+        self.in_flight += 1;
+        self.catching_up += usize::from(matches!(delivery.source, Source::CatchUp));
+        self.queued -= 1;
+        self.offer(id);
+        Some(Turn {
+            delivery,
+            subscription,
+        })
+    }
+
+    fn leave_fast(&mut self, delivery: &Delivery) {
+        self.in_flight -= 1;
+        if matches!(delivery.source, Source::CatchUp) {
+            self.catching_up -= 1;
+            if let Some(id) = self.waiting.pop_front() {
+                if let Some(lane) = self.by_subscription.get_mut(&id) {
+                    lane.is_waiting = false;
+                }
+                self.offer(id);
+            }
+        }
+    }
+
+    /// Counts what was taken out of the queues, and looks at their lanes again.
+    fn taken_out(&mut self, deliveries: usize, lanes: &[Uuid]) {
         self.queued -= deliveries;
-        self.by_subscription.retain(|_, lane| !lane.is_idle());
+        for id in lanes {
+            if let Some(lane) = self.by_subscription.get_mut(id)
+                && lane.live.len() < self.limits.queue
+                && lane.full_since.take().is_some()
+            {
+                self.full.remove(id);
+            }
+        }
     }
 
     fn offer(&mut self, id: Uuid) {
         let Some(lane) = self.by_subscription.get_mut(&id) else {
             return;
         };
-        let may = !lane.is_empty() && lane.in_flight < self.limits.in_flight_per_lane;
-        if may && !lane.is_ready {
+        let may = !lane.is_ready && !lane.is_throttled && lane.room() > 0;
+        if may && lane.can_take(!lane.is_waiting) {
             lane.is_ready = true;
             self.ready.push_back(id);
         }
     }
 }
 
-impl Lane {
-    fn new(subscription: Arc<Subscription>) -> Self {
-        let (live, retries) = (VecDeque::new(), VecDeque::new());
-        Self {
-            subscription,
-            live,
-            retries,
-            in_flight: 0,
-            turns: 0,
-            is_ready: false,
-        }
-    }
-
-    fn take(&mut self) -> Option<Delivery> {
-        self.turns = self.turns.wrapping_add(1);
-        let (first, second) = if self.turns.is_multiple_of(RETRY_TURN) {
-            (&mut self.retries, &mut self.live)
-        } else {
-            (&mut self.live, &mut self.retries)
-        };
-        first.pop_front().or_else(|| second.pop_front())
-    }
-
-    fn is_empty(&self) -> bool {
-        self.live.is_empty() && self.retries.is_empty()
-    }
-
-    fn is_idle(&self) -> bool {
-        self.is_empty() && self.in_flight == 0
+fn set_rate(lane: &mut Lane, share: f64, now: Instant) {
+    let rate = lane.subscription.policy.rate_limit.map(|rate| rate * share);
+    match (rate, &mut lane.bucket) {
+        (None, bucket) => *bucket = None,
+        (Some(rate), Some(bucket)) => bucket.set_rate(rate, now),
+        (Some(rate), bucket) => *bucket = Some(Bucket::new(rate, now)),
     }
 }
 

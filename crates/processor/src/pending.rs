@@ -3,9 +3,11 @@
 //! First it asks which subscriptions have something due, then the engine how many of each it
 //! takes, and claims no more: a million rows of one dead subscription delay nobody else.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use anyhow::Context;
+use common::probes::Component;
 use common::store::pending_deliveries;
 use sqlx::PgPool;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -14,15 +16,16 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::delivery::Lease;
-use crate::engine::Pending;
+use crate::engine::{Pending, Room};
 
 /// How many rows are claimed at once at most.
-const CLAIM_LIMIT: i64 = 1000;
+const CLAIM_LIMIT: usize = 1000;
 
-/// The pause after something was claimed: more of it may be due.
+/// The least pause after something was claimed: more of it may be due.
 const AFTER_CLAIM: Duration = Duration::from_millis(20);
 
-/// The pause is at least that many times as long as the look, so that looking costs little.
+/// The pause after a look that found nothing is at least that many times as long, so that looking
+/// costs little.
 const PAUSE_PER_LOOK: u32 = 10;
 
 /// How it claims.
@@ -31,8 +34,6 @@ pub struct Settings {
     pub topic: String,
     pub poll: Duration,
     pub lease: Duration,
-    /// How long before its end a lease is of no use for another attempt.
-    pub attempt_timeout: Duration,
 }
 
 /// The one claimer of this process.
@@ -42,36 +43,42 @@ pub struct Claimer {
     pub settings: Settings,
     pub owned: watch::Receiver<Vec<i32>>,
     pub engine: mpsc::Sender<Pending>,
+    pub postgres: Component,
 }
 
 impl Claimer {
-    /// Claims until stopped. Postgres away is told once, and waited out.
+    /// Claims until stopped. Postgres away is told once, and waited out; where nothing happens that
+    /// the recorder would write, nobody else notices.
     pub async fn run(self, stop: CancellationToken) {
         let mut failing = false;
         loop {
             let began = Instant::now();
-            let mut more = false;
-            match stop.run_until_cancelled(self.look()).await {
+            let looked = stop.run_until_cancelled(self.look()).await;
+            let took = began.elapsed();
+            let pause = match looked {
                 None => return,
                 Some(Ok(claimed)) => {
+                    if failing {
+                        self.postgres.up();
+                    }
                     failing = false;
-                    more = claimed;
+                    self.pause(claimed, took)
                 }
-                Some(Err(error)) if failing => tracing::debug!(%error, "still failing"),
                 Some(Err(error)) => {
+                    if failing {
+                        tracing::debug!(%error, "still failing");
+                    } else {
+                        tracing::warn!(
+                            error = format!("{error:#}"),
+                            "pending deliveries cannot be claimed"
+                        );
+                    }
                     failing = true;
-                    tracing::warn!(
-                        error = format!("{error:#}"),
-                        "pending deliveries cannot be claimed"
-                    );
+                    self.postgres.down("pending deliveries cannot be claimed");
+                    // Waiting in vain took long, and says nothing of what a look costs.
+                    self.settings.poll
                 }
-            }
-            let least = if more {
-                AFTER_CLAIM
-            } else {
-                self.settings.poll
             };
-            let pause = least.max(began.elapsed() * PAUSE_PER_LOOK);
             if stop
                 .run_until_cancelled(tokio::time::sleep(pause))
                 .await
@@ -79,6 +86,15 @@ impl Claimer {
             {
                 return;
             }
+        }
+    }
+
+    /// How long to wait after a look that took so long.
+    fn pause(&self, claimed: bool, took: Duration) -> Duration {
+        if claimed {
+            AFTER_CLAIM.max(took)
+        } else {
+            self.settings.poll.max(took * PAUSE_PER_LOOK)
         }
     }
 
@@ -97,49 +113,40 @@ impl Claimer {
         Ok(claimed)
     }
 
-    /// Claims until each has what it takes of that partition, or nothing is due.
+    /// Claims until each has what it takes of that partition, or nothing is due. The engine is
+    /// asked again before every claim, for the one before may have spent the budget.
     async fn claim(&self, partition: i32, due: Vec<Uuid>) -> anyhow::Result<bool> {
-        let rooms = self.rooms(due.clone()).await?;
-        let mut wanted: Vec<(Uuid, i64)> = due
-            .into_iter()
-            .zip(rooms)
-            .filter(|(_, room)| *room > 0)
-            .collect();
-        let claims = !wanted.is_empty();
-        while !wanted.is_empty() {
-            let mut rows = 0;
-            let chunk = wanted.iter().take_while(|(_, room)| {
-                rows += room;
-                rows <= CLAIM_LIMIT
-            });
-            let count = chunk.count().max(1);
-            self.claim_chunk(partition, wanted.drain(..count).unzip())
-                .await?;
+        let mut due = VecDeque::from(due);
+        let mut claims = false;
+        while !due.is_empty() {
+            let next: Vec<Uuid> = due.iter().take(CLAIM_LIMIT).copied().collect();
+            let rooms = self.rooms(next).await?;
+            let count = within(CLAIM_LIMIT, &rooms).max(1);
+            let asked = due.drain(..count).zip(rooms);
+            let wanted: Vec<(Uuid, Room)> = asked.filter(|(_, room)| room.rows > 0).collect();
+            if !wanted.is_empty() {
+                self.claim_chunk(partition, &wanted).await?;
+                claims = true;
+            }
         }
         Ok(claims)
     }
 
-    async fn claim_chunk(
-        &self,
-        partition: i32,
-        (ids, rooms): (Vec<Uuid>, Vec<i64>),
-    ) -> anyhow::Result<()> {
-        let Settings {
-            topic,
-            lease,
-            attempt_timeout,
-            ..
-        } = &self.settings;
+    async fn claim_chunk(&self, partition: i32, chunk: &[(Uuid, Room)]) -> anyhow::Result<()> {
+        let ids: Vec<Uuid> = chunk.iter().map(|(id, _)| *id).collect();
+        let rows: Vec<i64> = chunk.iter().map(|(_, room)| room.rows).collect();
+        let ordered: Vec<bool> = chunk.iter().map(|(_, room)| room.ordered).collect();
+        let Settings { topic, lease, .. } = &self.settings;
         // Before the claim, so that ours is over before the row's.
         let held = Lease {
             id: Uuid::now_v7(),
-            usable_until: Instant::now() + lease.saturating_sub(*attempt_timeout * 3 / 2),
+            ends_at: Instant::now() + *lease,
         };
         let seconds = lease.as_secs_f64();
         let rows = pending_deliveries::claim(
             &self.db,
             (topic, partition),
-            (&ids, &rooms),
+            (&ids, &rows, &ordered),
             held.id,
             seconds,
         )
@@ -148,7 +155,7 @@ impl Claimer {
         self.tell(Pending::Claimed { lease: held, rows }).await
     }
 
-    async fn rooms(&self, subscription_ids: Vec<Uuid>) -> anyhow::Result<Vec<i64>> {
+    async fn rooms(&self, subscription_ids: Vec<Uuid>) -> anyhow::Result<Vec<Room>> {
         let (reply, rooms) = oneshot::channel();
         self.tell(Pending::Rooms {
             subscription_ids,
@@ -162,4 +169,14 @@ impl Claimer {
         let told = self.engine.send(pending).await;
         told.ok().context("the engine is gone")
     }
+}
+
+/// How many of the rooms, from the first, take no more than `limit` rows together.
+fn within(limit: usize, rooms: &[Room]) -> usize {
+    let mut rows = 0;
+    let fitting = rooms.iter().take_while(|room| {
+        rows += usize::try_from(room.rows).unwrap_or_default();
+        rows <= limit
+    });
+    fitting.count()
 }

@@ -6,7 +6,9 @@
 //! lost; while Postgres is away it tries for ever, and its full channel holds the engine up.
 
 mod batch;
+mod circuits;
 mod partitions;
+mod stretches;
 mod transaction;
 
 use std::collections::{HashMap, VecDeque};
@@ -20,13 +22,17 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 pub use self::batch::Settled;
+pub use self::circuits::Note;
 pub use self::transaction::NoEvent;
 
 use self::batch::Rows;
+use self::circuits::Circuits;
 use self::partitions::{Moves, Partitions};
+use self::stretches::Stretches;
 use self::transaction::Flush;
-use crate::delivery::{Outcome, Ticket};
+use crate::delivery::{Outcome, Source, Ticket};
 use crate::observe;
+use crate::stretches::Key;
 
 /// How many payload bytes are written at once at most (one outcome more may pass it).
 const FLUSH_BYTES: usize = 8 * 1024 * 1024;
@@ -56,6 +62,34 @@ pub enum Entry {
     Settled(Settled),
     /// What arrived is no event; that was its one delivery.
     Malformed(NoEvent),
+    /// A stretch of the log that is known from its row.
+    Opened {
+        partition: i32,
+        key: Key,
+        next: i64,
+        end: Option<i64>,
+    },
+    /// A subscription gets nothing from the log any more, in these partitions from these offsets
+    /// on; the deliveries that hold the other tickets are read again from there.
+    Detached {
+        subscription_id: Uuid,
+        cursors: Vec<Ticket>,
+        withdrawn: Vec<Ticket>,
+    },
+    /// It does again, from this offset on.
+    Attached { key: Key, at: Ticket },
+    /// An offset of a stretch was read, with that many deliveries.
+    Read {
+        key: Key,
+        at: Ticket,
+        deliveries: usize,
+    },
+    /// What was read of a stretch from this offset on is read again.
+    Rewound { key: Key, at: Ticket },
+    /// Nobody wants the stretch any more.
+    Closed { partition: i32, key: Key },
+    /// What an attempt said of a receiver.
+    Noted { subscription_id: Uuid, note: Note },
     /// The partitions are given up: the answer, once all before is committed, is where each stands.
     Release {
         partitions: Vec<i32>,
@@ -90,6 +124,8 @@ pub struct Recorder {
     settings: Settings,
     links: Links,
     partitions: Partitions,
+    stretches: Stretches,
+    circuits: Circuits,
     /// Taken from the channel and not looked at yet.
     inbox: VecDeque<Entry>,
     settled: Vec<Settled>,
@@ -111,6 +147,8 @@ impl Recorder {
             settings,
             links,
             partitions: Partitions::default(),
+            stretches: Stretches::default(),
+            circuits: Circuits::default(),
             inbox: VecDeque::new(),
             settled: Vec::new(),
             malformed: Vec::new(),
@@ -175,19 +213,79 @@ impl Recorder {
                 next_offset,
             } => self.partitions.add(partition, epoch, next_offset),
             Entry::Received { at, deliveries } => self.partitions.receive(&at, deliveries),
-            Entry::Settled(settled) => {
-                let owned = settled.delivery.lease.is_some()
-                    || self.partitions.settle(&settled.delivery.ticket);
-                if owned {
-                    self.bytes += settled.bytes_to_write();
-                    self.settled.push(settled);
+            Entry::Settled(settled) => self.take_settled(settled),
+            Entry::Malformed(malformed) => self.take_malformed(malformed),
+            Entry::Noted {
+                subscription_id,
+                note,
+            } => self.circuits.note(subscription_id, note),
+            Entry::Opened {
+                partition,
+                key,
+                next,
+                end,
+            } => self.stretches.open(partition, key, next, end),
+            Entry::Closed { partition, key } => self.stretches.close(partition, key),
+            Entry::Detached {
+                subscription_id,
+                cursors,
+                withdrawn,
+            } => self.detach(subscription_id, &cursors, &withdrawn),
+            Entry::Attached { key, at } => {
+                if self.partitions.touch(&at) {
+                    self.stretches.attach(at.partition, key, at.offset);
                 }
             }
-            Entry::Malformed(malformed) => self.take_malformed(malformed),
+            Entry::Rewound { key, at } => {
+                if self.partitions.touch(&at) {
+                    self.stretches.rewind(at.partition, key, at.offset);
+                }
+            }
+            Entry::Read {
+                key,
+                at,
+                deliveries,
+            } => {
+                if self.partitions.touch(&at) {
+                    self.stretches
+                        .read(at.partition, key, at.offset, deliveries);
+                }
+            }
             Entry::Release { partitions, done } => return Some((partitions, done)),
             Entry::Lost { partitions } => self.forget(&partitions),
         }
         None
+    }
+
+    fn take_settled(&mut self, settled: Settled) {
+        let (delivery, ticket) = (&settled.delivery, &settled.delivery.ticket);
+        let owned = match delivery.source {
+            Source::Pending(_) => true,
+            Source::Log => self.partitions.settle(ticket),
+            Source::CatchUp => self.partitions.touch(ticket),
+        };
+        if !owned {
+            return;
+        }
+        if matches!(delivery.source, Source::CatchUp) {
+            let key = delivery.key();
+            self.stretches.settle(ticket.partition, key, ticket.offset);
+        }
+        self.bytes += settled.bytes_to_write();
+        self.settled.push(settled);
+    }
+
+    /// From here on the cursor holds what the tickets held; both are written at once.
+    fn detach(&mut self, subscription_id: Uuid, cursors: &[Ticket], withdrawn: &[Ticket]) {
+        let key = Key::detached(subscription_id);
+        for at in cursors {
+            if self.partitions.touch(at) {
+                self.stretches.detach(at.partition, key, at.offset);
+            }
+        }
+        for ticket in withdrawn {
+            self.partitions.settle(ticket);
+        }
     }
 
     fn take_malformed(&mut self, malformed: NoEvent) {
@@ -210,12 +308,13 @@ impl Recorder {
     fn forget(&mut self, partitions: &[i32]) {
         for partition in partitions {
             self.partitions.remove(*partition);
+            self.stretches.forget(*partition);
         }
         self.malformed
             .retain(|malformed| !partitions.contains(&malformed.record.partition));
         self.settled.retain(|settled| {
             let delivery = &settled.delivery;
-            delivery.lease.is_some() || !partitions.contains(&delivery.ticket.partition)
+            delivery.lease().is_some() || !partitions.contains(&delivery.ticket.partition)
         });
         self.links.positions.send_modify(|positions| {
             positions.retain(|partition, _| !partitions.contains(partition));
@@ -228,7 +327,8 @@ impl Recorder {
         loop {
             let moves = self.partitions.moves();
             let rows = Rows::of(&self.settled, &self.partitions, Instant::now());
-            if moves.partitions.is_empty() && self.settled.is_empty() {
+            let nothing = moves.partitions.is_empty() && self.circuits.is_empty();
+            if nothing && self.settled.is_empty() {
                 return self.committed(&moves);
             }
             match self.commit(&moves, &rows, &mut pause).await {
@@ -247,6 +347,8 @@ impl Recorder {
             moves,
             rows,
             malformed: &self.malformed,
+            cursors: &self.stretches.cursors(),
+            circuits: &self.circuits.rows(Instant::now()),
         };
         match within_bound(flush.commit(&self.db)).await {
             Ok(fenced) => {
@@ -291,6 +393,8 @@ impl Recorder {
     /// Tells what is durable now.
     fn committed(&mut self, moves: &Moves) {
         self.partitions.committed();
+        self.stretches.committed();
+        self.circuits.committed();
         if !moves.partitions.is_empty() {
             let committed = moves.partitions.iter().zip(&moves.next_offsets);
             self.links.positions.send_modify(|positions| {

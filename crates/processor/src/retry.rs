@@ -26,6 +26,23 @@ impl Schedule {
         let jittered = step.mul_f64(0.5 + jitter / 2.0);
         Some(jittered.max(asked.unwrap_or_default().min(RETRY_AFTER_LIMIT)))
     }
+
+    /// A schedule of those steps.
+    ///
+    /// # Errors
+    /// Which step it is that none can be.
+    pub fn from_steps(steps: Vec<Duration>) -> Result<Self, String> {
+        if steps.is_empty() {
+            return Err("a schedule has at least one step".into());
+        }
+        if steps.iter().any(Duration::is_zero) {
+            return Err("a step takes no time at all".into());
+        }
+        if steps.iter().any(|step| *step > STEP_LIMIT) {
+            return Err("a step is longer than 30 days".into());
+        }
+        Ok(Self(steps))
+    }
 }
 
 impl FromStr for Schedule {
@@ -33,17 +50,8 @@ impl FromStr for Schedule {
 
     /// Reads `5s,30s,2m`: at least one step, each longer than nothing and at most [`STEP_LIMIT`].
     fn from_str(text: &str) -> Result<Self, String> {
-        let steps: Vec<Duration> = text
-            .split(',')
-            .map(human::duration)
-            .collect::<Result<_, _>>()?;
-        if steps.iter().any(Duration::is_zero) {
-            return Err(format!("{text:?} has a step of no time at all"));
-        }
-        if steps.iter().any(|step| *step > STEP_LIMIT) {
-            return Err(format!("{text:?} has a step longer than 30 days"));
-        }
-        Ok(Self(steps))
+        let steps = text.split(',').map(human::duration);
+        Self::from_steps(steps.collect::<Result<_, _>>()?)
     }
 }
 

@@ -7,6 +7,7 @@ use anyhow::Context;
 use common::lifecycle::join;
 use common::probes::{self, Component, Readiness};
 use metrics_exporter_prometheus::PrometheusHandle;
+use outbound::Sender;
 use sqlx::PgPool;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
@@ -18,14 +19,18 @@ use crate::budget::Budget;
 use crate::config::{Config, size};
 use crate::consumer::{self, Consumer, Ownership};
 use crate::engine::{self, Change, Engine, Inputs};
-use crate::follower::{self, Follower};
+use crate::follower::Follower;
 use crate::pending::{self, Claimer};
+use crate::prober::{self, Prober};
+use crate::reader::{self, Reader};
 use crate::recorder::{self, Recorder};
-use crate::sender::Sender;
 use crate::{maintenance, observe};
 
 /// Records between the consumer and the engine.
 const RECORDS: usize = 1024;
+
+/// What the engine may ask of the reader before that has looked.
+const COMMANDS: usize = 256;
 
 /// What else passes between tasks comes one at a time.
 const FEW: usize = 16;
@@ -39,6 +44,8 @@ pub struct Service {
     kafka: Component,
     postgres: Component,
     sender: Sender,
+    /// This replica, as the tables name it.
+    owner: String,
 }
 
 /// The sending ends of the engine's channels.
@@ -48,6 +55,7 @@ struct Outside {
     changes: mpsc::Sender<Change>,
     pending: mpsc::Sender<engine::Pending>,
     fenced: mpsc::Sender<(i32, i64)>,
+    read: mpsc::Sender<reader::Read>,
 }
 
 impl Service {
@@ -62,8 +70,6 @@ impl Service {
     ) -> anyhow::Result<Self> {
         config.check()?;
         observe::describe_metrics();
-        // Fails only where one is installed already.
-        drop(rustls::crypto::ring::default_provider().install_default());
         let readiness = Readiness::default();
         let (kafka, postgres) = (
             readiness.component("kafka"),
@@ -73,7 +79,8 @@ impl Service {
         Ok(Self {
             admin: probes::bind(config.admin_listen).await?,
             routes: probes::router(readiness, metrics),
-            sender: Sender::new(config.attempt_timeout)?,
+            sender: Sender::new().context("setting up TLS")?,
+            owner: format!("{}/{}", std::process::id(), Uuid::new_v4()),
             config,
             db,
             kafka,
@@ -92,21 +99,33 @@ impl Service {
         let (owned, partitions) = watch::channel(Vec::new());
         // One flush is written while the next one gathers: a kill repeats no more than these two.
         let (entries, outcomes) = mpsc::channel(size(self.config.flush_outcomes));
+        let (commands, wanted) = mpsc::channel(COMMANDS);
         let recorder = self.recorder(outcomes, positions, outside.fenced);
         let engine = Engine::new(
             self.engine(),
             self.sender.clone(),
             budget.clone(),
-            entries,
+            (entries, commands),
             owned,
         );
+        let reader = Reader::new(
+            &self.config.kafka,
+            reader::Links {
+                commands: wanted,
+                read: outside.read,
+                budget: budget.clone(),
+            },
+        )?;
+        let prober = self.prober(partitions.clone());
         let claimer = self.claimer(partitions, outside.pending);
         let follower = Follower {
             db: self.db.clone(),
+            topic: self.config.kafka.kafka_topic.clone(),
             engine: outside.changes,
+            attempt_timeout: self.config.attempt_timeout,
         };
         // What is known before the first event comes.
-        let known = Change::All(follower::all(&self.db).await?);
+        let known = follower.all().await?;
         follower
             .engine
             .send(known)
@@ -129,7 +148,9 @@ impl Service {
         let kept = self.config.attempts_kept_days;
         tasks.spawn(succeeding(maintenance::run(self.db, kept, stop.clone())));
         tasks.spawn(probes::serve(self.admin, self.routes, stop.clone()));
+        tasks.spawn(succeeding(prober.run(stop.clone())));
         tasks.spawn_blocking(move || consumer.run());
+        tasks.spawn_blocking(move || reader.run());
         join(tasks, &stop).await
     }
 
@@ -153,8 +174,22 @@ impl Service {
         Recorder::new(self.db.clone(), settings, links)
     }
 
+    fn prober(&self, owned: watch::Receiver<Vec<i32>>) -> Prober {
+        let settings = prober::Settings {
+            topic: self.config.kafka.kafka_topic.clone(),
+            owner: self.owner.clone(),
+        };
+        Prober {
+            db: self.db.clone(),
+            settings,
+            owned,
+        }
+    }
+
     fn engine(&self) -> engine::Settings {
         engine::Settings {
+            owner: self.owner.clone(),
+            slow: size(self.config.slow_in_flight),
             topic: self.config.kafka.kafka_topic.clone(),
             schedule: self.config.retry_schedule.clone(),
             patience: self.config.lane_patience,
@@ -171,13 +206,13 @@ impl Service {
             topic: self.config.kafka.kafka_topic.clone(),
             poll: self.config.pending_poll,
             lease: self.config.lease,
-            attempt_timeout: self.config.attempt_timeout,
         };
         Claimer {
             db: self.db.clone(),
             settings,
             owned,
             engine,
+            postgres: self.postgres.clone(),
         }
     }
 
@@ -189,7 +224,7 @@ impl Service {
         let ownership = Ownership::new(consumer::Parts {
             db: self.db.clone(),
             topic: self.config.kafka.kafka_topic.clone(),
-            owner: format!("{}/{}", std::process::id(), Uuid::new_v4()),
+            owner: self.owner.clone(),
             engine,
             revoke_timeout: self.config.revoke_timeout,
             kafka: self.kafka.clone(),
@@ -211,12 +246,14 @@ fn channels() -> (Outside, Inputs) {
     let (changes, of_subscriptions) = mpsc::channel(FEW);
     let (pending, claimed) = mpsc::channel(FEW);
     let (fenced, refused) = mpsc::channel(FEW);
+    let (read, read_again) = mpsc::channel(RECORDS);
     let outside = Outside {
         control,
         records,
         changes,
         pending,
         fenced,
+        read,
     };
     let inputs = Inputs {
         control: controls,
@@ -224,6 +261,7 @@ fn channels() -> (Outside, Inputs) {
         changes: of_subscriptions,
         pending: claimed,
         fenced: refused,
+        read: read_again,
     };
     (outside, inputs)
 }

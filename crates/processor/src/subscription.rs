@@ -1,10 +1,13 @@
-//! A subscription as the engine holds it: where to send, with which headers, and what it wants.
+//! A subscription as the engine holds it: where to send, and what it wants.
 
-use common::event::USER_AGENT;
+use std::time::Duration;
+
+use anyhow::Context;
 use common::store::subscriptions::{Row, State};
-use reqwest::Url;
-use reqwest::header::{self, HeaderMap, HeaderValue};
+use outbound::Target;
 use uuid::Uuid;
+
+use crate::policy::{self, Policy};
 
 /// Made once per change, shared by all its deliveries.
 #[derive(Debug)]
@@ -12,32 +15,33 @@ pub struct Subscription {
     pub id: Uuid,
     /// Whether it gets events; pending deliveries of one that does not wait.
     pub active: bool,
-    pub url: Url,
-    /// What every POST to it carries, whatever the event.
-    pub headers: HeaderMap,
+    /// Whether what it has yet to get is saved from retention.
+    pub spills: bool,
+    pub policy: Policy,
+    pub target: Target,
     pub event_types: Option<Vec<String>>,
     pub cities: Option<Vec<String>>,
 }
 
-impl TryFrom<Row> for Subscription {
-    type Error = String;
-
-    /// Fails for a row that `api` would not have written.
-    fn try_from(row: Row) -> Result<Self, String> {
-        let url = Url::parse(&row.url).map_err(|error| format!("its URL is broken: {error}"))?;
-        let mut headers = HeaderMap::new();
-        headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
+impl Subscription {
+    /// The subscription of that row, each attempt for which takes no longer than `timeout`, unless
+    /// it has a time-out of its own.
+    ///
+    /// # Errors
+    /// What is wrong with a row that `api` would not have written.
+    pub fn new(row: Row, timeout: Duration) -> anyhow::Result<Self> {
+        let timeout = row.timeout_ms.map_or(timeout, policy::duration);
+        let mut target = Target::new(&row.url, timeout)?;
         if let Some(auth_key) = &row.auth_key {
-            let mut bearer = HeaderValue::try_from(format!("Bearer {}", auth_key.expose()))
-                .map_err(|_| "its auth_key does not fit in a header".to_owned())?;
-            bearer.set_sensitive(true);
-            headers.insert(header::AUTHORIZATION, bearer);
+            let authorized = target.authorize(auth_key.expose());
+            authorized.context("its auth_key does not fit in a header")?;
         }
         Ok(Self {
             id: row.id,
             active: row.state == State::Active,
-            url,
-            headers,
+            spills: row.state != State::Disabled,
+            policy: Policy::try_from(&row).map_err(anyhow::Error::msg)?,
+            target,
             event_types: row.event_types,
             cities: row.cities,
         })
@@ -53,8 +57,9 @@ pub(crate) mod tests {
         Subscription {
             id: Uuid::now_v7(),
             active: true,
-            url: Url::parse(url).unwrap(),
-            headers: HeaderMap::new(),
+            spills: true,
+            policy: Policy::default(),
+            target: Target::new(url, Duration::from_secs(10)).unwrap(),
             event_types: None,
             cities: None,
         }

@@ -31,6 +31,7 @@ impl Watermark {
     /// An event arrived, with that many deliveries to settle. Offsets arrive in order.
     pub fn receive(&mut self, offset: i64, deliveries: usize) {
         debug_assert!(self.open.back().is_none_or(|last| last.offset < offset));
+        debug_assert!(self.next_offset <= offset, "{offset} is passed already");
         self.open.push_back(Open {
             offset,
             unsettled: deliveries,
@@ -44,6 +45,15 @@ impl Watermark {
             self.open[at].unsettled = self.open[at].unsettled.saturating_sub(1);
             self.advance();
         }
+    }
+
+    /// What was received from `offset` on is received again; the rest keeps its hold.
+    pub fn rewind(&mut self, offset: i64) {
+        self.open.retain(|open| open.offset < offset);
+        self.next_offset = match self.open.front() {
+            Some(_) => self.next_offset,
+            None => self.next_offset.min(offset),
+        };
     }
 
     /// The lowest offset not settled: where a new owner has to start.

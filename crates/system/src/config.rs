@@ -32,7 +32,7 @@ pub struct Config {
     #[arg(long, env = "SYSTEM_REPLAY", value_name = "FILE")]
     pub replay: Option<PathBuf>,
     /// Begin the file again at its end: with the same times, and with ids of their own.
-    #[arg(long = "loop", env = "SYSTEM_LOOP", requires = "replay", value_parser = BoolishValueParser::new())]
+    #[arg(long = "loop", env = "SYSTEM_LOOP", value_parser = BoolishValueParser::new())]
     pub again: bool,
     /// Repeats the weather of the simulation; random unless given.
     #[arg(long, env = "SYSTEM_SEED", conflicts_with = "replay")]

@@ -7,7 +7,7 @@
 use std::io::Write;
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use chrono::Utc;
 use common::lifecycle::join;
 use common::probes::{self, Component, Readiness};
@@ -74,6 +74,9 @@ impl Service {
 async fn source(config: &Config) -> anyhow::Result<Source> {
     let source: Source = match &config.replay {
         Some(path) => Box::new(Recording::load(path).await?.readings(config.again)),
+        None if config.again => {
+            bail!("SYSTEM_LOOP (--loop) needs SYSTEM_REPLAY (--replay): the simulation has no end")
+        }
         None => Box::new(simulation(config)),
     };
     Ok(match config.count.map(usize::try_from) {
@@ -159,4 +162,18 @@ fn report(tally: &Tally) -> anyhow::Result<()> {
     writeln!(std::io::stdout(), "published {published}, failed {failed}").context("printing")?;
     ensure!(failed == 0, "{failed} events were not acknowledged");
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn only_a_recording_can_begin_again() {
+        let error = source(&Config::parse_from(["system", "--loop"])).await;
+        let error = error.err().expect("it is refused").to_string();
+        assert!(error.contains("SYSTEM_LOOP") && error.contains("SYSTEM_REPLAY"));
+    }
 }

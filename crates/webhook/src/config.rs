@@ -24,7 +24,7 @@ pub struct Config {
     /// Answer 401 unless `Authorization: Bearer` carries this.
     #[arg(long, env = "WEBHOOK_TOKEN", hide_env_values = true, value_parser = token)]
     pub token: Option<SecretString>,
-    /// Do not print a line for each delivery.
+    /// Do not print a line for each delivery and each refusal.
     #[arg(long, env = "WEBHOOK_QUIET", value_parser = BoolishValueParser::new())]
     pub quiet: bool,
     /// How many webhook-ids are remembered to tell duplicates, about 50 bytes each.

@@ -62,7 +62,7 @@ impl Receiver {
 
     /// Its routes, to be laid over those of the probes.
     pub fn routes(self, probes: Router) -> Router {
-        let receive = post(receive);
+        let receive = post(receive).fallback(not_a_delivery);
         Router::new()
             .route("/received", get(received).delete(reset))
             .merge(probes.with_state(()))
@@ -110,15 +110,20 @@ impl Receiver {
 
     async fn receive(&self, delivery: Delivery) -> Response {
         let novelty = self.inbox.receive(delivery.digest, delivery.summary.city());
-        if let Some(lines) = &self.lines {
-            // It fails only while the receiver stops because standard output is gone.
-            lines.send(delivery.line(novelty)).await.ok();
-        }
+        self.print(|| delivery.line(novelty)).await;
         self.faults.success().into_response()
     }
 
-    async fn refuse(&self, refusal: Refusal) -> Response {
+    async fn print(&self, line: impl FnOnce() -> String) {
+        if let Some(lines) = &self.lines {
+            // It fails only while the receiver stops because standard output is gone.
+            lines.send(line()).await.ok();
+        }
+    }
+
+    async fn refuse(&self, headers: &HeaderMap, refusal: Refusal) -> Response {
         self.inbox.refuse();
+        self.print(|| refusal_line(headers, &refusal.1)).await;
         if self.faults.hang {
             self.stop.cancelled().await;
         }
@@ -134,8 +139,14 @@ async fn receive(
     receiver.delay().await;
     match receiver.accept(&headers, body) {
         Ok(delivery) => receiver.receive(delivery).await,
-        Err(refusal) => receiver.refuse(refusal).await,
+        Err(refusal) => receiver.refuse(&headers, refusal).await,
     }
+}
+
+/// For a person who opens the port in a browser.
+async fn not_a_delivery() -> (StatusCode, &'static str) {
+    let hint = "deliveries come here by POST; GET /received tells what came\n";
+    (StatusCode::METHOD_NOT_ALLOWED, hint)
 }
 
 async fn received(State(receiver): State<Arc<Receiver>>) -> Json<Counts> {
@@ -150,7 +161,8 @@ async fn reset(State(receiver): State<Arc<Receiver>>) -> StatusCode {
 /// What is left of a request once it is accepted.
 struct Delivery {
     id: String,
-    attempt: Option<String>,
+    /// `, attempt 2`, or nothing.
+    attempt: String,
     digest: Digest,
     summary: Summary,
 }
@@ -159,7 +171,7 @@ impl Delivery {
     fn new(id: &HeaderValue, headers: &HeaderMap, body: &[u8]) -> Self {
         Self {
             id: shown(id),
-            attempt: headers.get(WEBHOOK_ATTEMPT).map(shown),
+            attempt: attempt(headers),
             digest: Digest::of(id.as_bytes()),
             summary: Summary::of(body),
         }
@@ -167,17 +179,30 @@ impl Delivery {
 
     /// `Tokyo 23.0 C at 2026-11-23T21:00:00Z, id 0199b0c2-…, attempt 2, duplicate`
     fn line(&self, novelty: Novelty) -> String {
-        let attempt = self
-            .attempt
-            .as_ref()
-            .map(|attempt| format!(", attempt {attempt}"));
         let duplicate = match novelty {
             Novelty::Distinct => "",
             Novelty::Duplicate => ", duplicate",
         };
-        let attempt = attempt.unwrap_or_default();
-        format!("{}, id {}{attempt}{duplicate}\n", self.summary, self.id)
+        let Self {
+            id,
+            attempt,
+            summary,
+            ..
+        } = self;
+        format!("{summary}, id {id}{attempt}{duplicate}\n")
     }
+}
+
+/// `not received, id 0199b0c2-…, attempt 2: told to fail`
+fn refusal_line(headers: &HeaderMap, why: &str) -> String {
+    let id = headers.get(WEBHOOK_ID).map(shown);
+    let id = id.map_or_else(String::new, |id| format!(", id {id}"));
+    format!("not received{id}{}: {why}\n", attempt(headers))
+}
+
+fn attempt(headers: &HeaderMap) -> String {
+    let attempt = headers.get(WEBHOOK_ATTEMPT).map(shown);
+    attempt.map_or_else(String::new, |attempt| format!(", attempt {attempt}"))
 }
 
 /// A header's value, without what could control a terminal.

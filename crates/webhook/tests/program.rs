@@ -56,7 +56,7 @@ async fn terminate(child: &mut Child) {
 }
 
 #[tokio::test]
-async fn a_line_is_printed_for_each_delivery_and_all_are_in_the_metrics() {
+async fn a_line_is_printed_for_each_request_and_all_are_in_the_metrics() {
     let (mut child, url, mut printed) = start(&[]).await;
     let client = client::build();
     let body = r#"{"city":"Tokyo","reading":23,"unit":"C","timestamp":"2026-11-23T21:00:00Z"}"#;
@@ -83,7 +83,12 @@ async fn a_line_is_printed_for_each_delivery_and_all_are_in_the_metrics() {
     }
     terminate(&mut child).await;
     let shown = "Tokyo 23.0 C at 2026-11-23T21:00:00Z, id abc, attempt";
-    for line in [format!("{shown} 1"), format!("{shown} 2, duplicate")] {
+    let refusal = "not received: the header webhook-id is missing: it tells one event from another";
+    for line in [
+        format!("{shown} 1"),
+        format!("{shown} 2, duplicate"),
+        refusal.to_owned(),
+    ] {
         assert_eq!(printed.next_line().await.unwrap(), Some(line));
     }
     assert_eq!(printed.next_line().await.unwrap(), None);

@@ -225,5 +225,7 @@ async fn the_probes_answer_beside_the_deliveries() {
             .await
             .unwrap();
         assert_eq!(answer.status(), StatusCode::METHOD_NOT_ALLOWED, "{path}");
+        assert_eq!(answer.headers()["allow"], "POST", "{path}");
+        assert!(answer.text().await.unwrap().contains("GET /received"));
     }
 }

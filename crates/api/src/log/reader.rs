@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use common::kafka::KafkaArgs;
-use common::store::replays::Range;
+use common::store::replays::Extent;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::KafkaError;
 use rdkafka::message::BorrowedMessage;
@@ -75,12 +75,12 @@ impl Reader {
     }
 
     /// The whole log.
-    fn extent(&self) -> Result<Vec<Range>, Error> {
+    fn extent(&self) -> Result<Vec<Extent>, Error> {
         let extent = self.partitions()?.into_iter().map(|partition| {
             let (start, end) =
                 self.consumer
                     .fetch_watermarks(&self.topic, partition, CALL_LIMIT)?;
-            Ok(Range {
+            Ok(Extent {
                 partition,
                 start,
                 end,
@@ -99,7 +99,7 @@ impl Reader {
                 offset.unwrap_or(whole.end).clamp(whole.start, whole.end)
             };
             let (start, end) = (offset(&starts), offset(&ends));
-            (start < end).then_some(Range {
+            (start < end).then_some(Extent {
                 partition: whole.partition,
                 start,
                 end,
@@ -115,7 +115,7 @@ impl Reader {
     fn offsets_at(
         &self,
         time: DateTime<Utc>,
-        extent: &[Range],
+        extent: &[Extent],
     ) -> Result<BTreeMap<i32, i64>, Error> {
         let mut times = TopicPartitionList::new();
         let milliseconds = Offset::Offset(time.timestamp_millis().max(0));
@@ -138,9 +138,9 @@ impl Reader {
 
     /// From when on the log has every event. Where retention has removed something, that is when
     /// the last of the partitions begins that lost events; else when the first event came.
-    fn earliest(&self, extent: &[Range]) -> Result<Option<DateTime<Utc>>, Error> {
+    fn earliest(&self, extent: &[Extent]) -> Result<Option<DateTime<Utc>>, Error> {
         let mut firsts = BTreeMap::new();
-        let held: Vec<Range> = extent
+        let held: Vec<Extent> = extent
             .iter()
             .copied()
             .filter(|all| all.span() > 0)
@@ -157,10 +157,10 @@ impl Reader {
         Ok(cut.max().max(first))
     }
 
-    pub fn last(&self, events: i64) -> Result<Vec<Range>, Error> {
+    pub fn last(&self, events: i64) -> Result<Vec<Extent>, Error> {
         let mut extent = self.extent()?;
         extent.retain(|whole| whole.span() > 0);
-        extent.sort_by_key(Range::span);
+        extent.sort_by_key(Extent::span);
         let mut left = events;
         let mut sharing = i64::try_from(extent.len()).unwrap_or(i64::MAX);
         for range in &mut extent {
@@ -173,7 +173,7 @@ impl Reader {
         Ok(extent)
     }
 
-    pub fn read(&self, ranges: &[Range]) -> Result<Excerpt, Error> {
+    pub fn read(&self, ranges: &[Extent]) -> Result<Excerpt, Error> {
         let mut records = Vec::new();
         let mut bytes = 0;
         let whole = self.each(ranges, |message| {
@@ -194,7 +194,7 @@ impl Reader {
     /// Shows each record of the ranges to `visit`, until it has enough; whether that were all.
     fn each(
         &self,
-        ranges: &[Range],
+        ranges: &[Extent],
         mut visit: impl FnMut(&BorrowedMessage<'_>) -> bool,
     ) -> Result<bool, Error> {
         let began = Instant::now();
@@ -227,7 +227,7 @@ impl Reader {
     }
 
     /// Begins to fetch the ranges; gives the end of each that is not empty.
-    fn assign(&self, ranges: &[Range]) -> Result<BTreeMap<i32, i64>, Error> {
+    fn assign(&self, ranges: &[Extent]) -> Result<BTreeMap<i32, i64>, Error> {
         let mut places = TopicPartitionList::new();
         let mut ends = BTreeMap::new();
         for range in ranges.iter().filter(|range| range.span() > 0) {

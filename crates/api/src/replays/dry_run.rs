@@ -4,7 +4,7 @@
 //! partition is, and the rest is taken to be like it.
 
 use chrono::{DateTime, Utc};
-use common::store::replays::Range;
+use common::store::replays::Extent;
 use common::store::subscriptions::Row;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -52,7 +52,7 @@ impl DryRun {
     ) -> Result<Self, ApiError> {
         let selection = Selection::try_from(subscription)
             .map_err(|error| ApiError::Internal(anyhow::Error::new(error)))?;
-        let count = stretch.ranges.iter().map(Range::span).sum();
+        let count = stretch.ranges.iter().map(Extent::span).sum();
         let excerpt = log.read(first_part(stretch.ranges, count)).await?;
         let exact = excerpt.whole && count <= MAX_SCANNED;
         let tally = Tally::of(excerpt.records, selection).await;
@@ -74,7 +74,7 @@ impl DryRun {
 }
 
 /// Of each range its share of what is read at most.
-fn first_part(mut ranges: Vec<Range>, count: i64) -> Vec<Range> {
+fn first_part(mut ranges: Vec<Extent>, count: i64) -> Vec<Extent> {
     if count > MAX_SCANNED {
         for range in &mut ranges {
             let share = i128::from(range.span()) * i128::from(MAX_SCANNED) / i128::from(count);
@@ -88,8 +88,8 @@ fn first_part(mut ranges: Vec<Range>, count: i64) -> Vec<Range> {
 mod tests {
     use super::*;
 
-    fn range(partition: i32, start: i64, end: i64) -> Range {
-        Range {
+    fn range(partition: i32, start: i64, end: i64) -> Extent {
+        Extent {
             partition,
             start,
             end,

@@ -60,16 +60,19 @@ pub async fn connect(
         .expose_secret()
         .parse()
         .context("reading DATABASE_URL")?;
-    let options = options
-        .application_name(application)
-        .options([("idle_in_transaction_session_timeout", SILENCE_LIMIT)]);
+    let options = options.application_name(application).options([
+        ("idle_in_transaction_session_timeout", SILENCE_LIMIT),
+        // A notice that the schema is there already tells nobody anything.
+        ("client_min_messages", "warning"),
+    ]);
+    let place = format!("{}:{}", options.get_host(), options.get_port());
     let pool = PgPoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .connect_lazy_with(options);
-    await_answer(&pool)
+    await_answer(&pool, &place)
         .await
-        .context("connecting to Postgres")?;
+        .with_context(|| format!("connecting to Postgres at {place}"))?;
     MIGRATIONS
         .run(&pool)
         .await
@@ -79,12 +82,12 @@ pub async fn connect(
 
 /// Tries until the database answers. Only silence is waited out: a refusal, such as of the
 /// password, is final.
-async fn await_answer(pool: &PgPool) -> sqlx::Result<()> {
+async fn await_answer(pool: &PgPool, place: &str) -> sqlx::Result<()> {
     let began = Instant::now();
     loop {
         match pool.acquire().await {
             Err(sqlx::Error::PoolTimedOut) if began.elapsed() < START_LIMIT => {
-                tracing::warn!("waiting for Postgres");
+                tracing::warn!(place, "waiting for Postgres");
             }
             answered => return answered.map(drop),
         }

@@ -3,6 +3,7 @@
 //! A claim takes a lease by pushing `due_at` ahead; only the holder of the lease ends or
 //! reschedules the row. All times are the database's.
 
+use chrono::{DateTime, Utc};
 use sqlx::PgExecutor;
 use uuid::Uuid;
 
@@ -11,6 +12,8 @@ use uuid::Uuid;
 pub struct Columns {
     /// What is to be delivered, and to whom.
     pub deliveries: Deliveries,
+    /// What each is ordered and coalesced by.
+    pub event_keys: Vec<Option<String>>,
     /// How long each waits from now, in seconds.
     pub delays_seconds: Vec<f64>,
 }
@@ -28,6 +31,10 @@ pub struct Deliveries {
     pub traceparents: Vec<Option<String>>,
     /// Attempts made so far.
     pub attempts: Vec<i32>,
+    /// The records' times.
+    pub published_at: Vec<Option<DateTime<Utc>>>,
+    /// The replays that asked for them.
+    pub replay_ids: Vec<Option<Uuid>>,
 }
 
 /// The keys of a batch of rows, column by column.
@@ -77,6 +84,12 @@ pub struct Claimed {
     pub traceparent: Option<String>,
     /// Attempts made so far.
     pub attempts: i32,
+    /// What it is ordered and coalesced by.
+    pub event_key: Option<String>,
+    /// The record's time.
+    pub published_at: Option<DateTime<Utc>>,
+    /// The replay that asked for it.
+    pub replay_id: Option<Uuid>,
 }
 
 /// Adds a batch. One that waits already stays as it is.
@@ -87,13 +100,16 @@ pub async fn insert_all(db: impl PgExecutor<'_>, topic: &str, batch: &Columns) -
     sqlx::query!(
         r#"
         INSERT INTO pending_deliveries (topic, subscription_id, partition, event_offset, event_id,
-                                        payload, content_type, traceparent, attempts, due_at)
+                                        payload, content_type, traceparent, attempts,
+                                        published_at, replay_id, event_key, due_at)
         SELECT $1, subscription_id, partition, event_offset, event_id, payload, content_type,
-               traceparent, attempts, now() + make_interval(secs => delay)
+               traceparent, attempts, published_at, replay_id, event_key,
+               now() + make_interval(secs => delay)
         FROM UNNEST($2::uuid[], $3::int[], $4::bigint[], $5::text[], $6::bytea[], $7::text[],
-                    $8::text[], $9::int[], $10::float8[])
+                    $8::text[], $9::int[], $10::float8[], $11::timestamptz[], $12::uuid[],
+                    $13::text[])
             AS added (subscription_id, partition, event_offset, event_id, payload, content_type,
-                      traceparent, attempts, delay)
+                      traceparent, attempts, delay, published_at, replay_id, event_key)
         ON CONFLICT DO NOTHING
         "#,
         topic,
@@ -106,6 +122,9 @@ pub async fn insert_all(db: impl PgExecutor<'_>, topic: &str, batch: &Columns) -
         &batch.deliveries.traceparents as &[Option<String>],
         &batch.deliveries.attempts,
         &batch.delays_seconds,
+        &batch.deliveries.published_at as &[Option<DateTime<Utc>>],
+        &batch.deliveries.replay_ids as &[Option<Uuid>],
+        &batch.event_keys as &[Option<String>],
     )
     .execute(db)
     .await
@@ -211,14 +230,15 @@ pub async fn due(db: impl PgExecutor<'_>, topic: &str, partition: i32) -> sqlx::
 }
 
 /// Claims what is due in a partition, for each subscription no more than its room (the n-th room
-/// is the n-th subscription's), and holds it under `lease` for that many seconds.
+/// is the n-th subscription's), and holds it under `lease` for that many seconds. Of an ordered
+/// one only what no earlier delivery of its key stands before.
 ///
 /// # Errors
 /// The database's.
 pub async fn claim(
     db: impl PgExecutor<'_>,
     (topic, partition): (&str, i32),
-    (subscription_ids, rooms): (&[Uuid], &[i64]),
+    (subscription_ids, rooms, ordered): (&[Uuid], &[i64], &[bool]),
     lease: Uuid,
     lease_seconds: f64,
 ) -> sqlx::Result<Vec<Claimed>> {
@@ -227,11 +247,18 @@ pub async fn claim(
         r#"
         WITH picked AS MATERIALIZED (
             SELECT due.subscription_id, due.event_offset, due.event_id
-            FROM UNNEST($3::uuid[], $4::bigint[]) AS wanted (subscription_id, room)
+            FROM UNNEST($3::uuid[], $4::bigint[], $7::bool[])
+                AS wanted (subscription_id, room, ordered)
             CROSS JOIN LATERAL (
-                SELECT subscription_id, event_offset, event_id FROM pending_deliveries
+                SELECT subscription_id, event_offset, event_id FROM pending_deliveries AS row
                 WHERE topic = $1 AND partition = $2
                   AND subscription_id = wanted.subscription_id AND due_at <= now()
+                  AND NOT (wanted.ordered AND event_key IS NOT NULL AND EXISTS (
+                      SELECT FROM pending_deliveries AS earlier
+                      WHERE earlier.subscription_id = row.subscription_id
+                        AND earlier.topic = $1 AND earlier.partition = $2
+                        AND earlier.event_offset < row.event_offset
+                        AND earlier.event_key = row.event_key))
                 ORDER BY due_at LIMIT wanted.room FOR UPDATE SKIP LOCKED
             ) AS due
         )
@@ -242,7 +269,8 @@ pub async fn claim(
           AND held.subscription_id = picked.subscription_id
           AND held.event_offset = picked.event_offset AND held.event_id = picked.event_id
         RETURNING held.subscription_id, held.partition, held.event_offset, held.event_id,
-                  held.payload, held.content_type, held.traceparent, held.attempts
+                  held.payload, held.content_type, held.traceparent, held.attempts,
+                  held.event_key, held.published_at, held.replay_id
         "#,
         topic,
         partition,
@@ -250,9 +278,37 @@ pub async fn claim(
         rooms,
         lease,
         lease_seconds,
+        ordered,
     )
     .fetch_all(db)
     .await
+}
+
+/// What later deliveries of ordered subscriptions wait for in a partition: subscription, key and
+/// offset.
+///
+/// # Errors
+/// The database's.
+pub async fn ordered(
+    db: impl PgExecutor<'_>,
+    topic: &str,
+    partition: i32,
+) -> sqlx::Result<Vec<(Uuid, String, i64)>> {
+    let rows = sqlx::query!(
+        r#"
+        SELECT subscription_id, event_key AS "event_key!", event_offset
+        FROM pending_deliveries JOIN subscriptions ON subscriptions.id = subscription_id
+        WHERE ordering = 'per_key' AND event_key IS NOT NULL AND topic = $1 AND partition = $2
+        "#,
+        topic,
+        partition,
+    )
+    .fetch_all(db)
+    .await?;
+    let rows = rows.into_iter();
+    Ok(rows
+        .map(|row| (row.subscription_id, row.event_key, row.event_offset))
+        .collect())
 }
 
 /// Removes up to `limit` rows whose subscription was deleted while they were written; how many.

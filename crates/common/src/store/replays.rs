@@ -1,13 +1,18 @@
 //! The tables `replays` and `replay_ranges`: stretches of the log that somebody asked to be sent
 //! to a subscription again, each a row, and its part of each partition.
 //!
-//! A change of a replay's state notifies the channel `replay_changed` with its id.
+//! `api` makes and cancels them, the processor says how far they are.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sqlx::{PgConnection, PgExecutor};
 use utoipa::ToSchema;
 use uuid::Uuid;
+
+use super::cursors::Columns;
+
+/// The channel on which a replay that was made or cancelled is told, with its id.
+pub const CHANGED: &str = "replay_changed";
 
 /// Whether a replay goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema, sqlx::Type)]
@@ -63,12 +68,12 @@ pub struct New<'a> {
     /// Of which topic.
     pub topic: &'a str,
     /// What of each partition.
-    pub ranges: &'a [Range],
+    pub ranges: &'a [Extent],
 }
 
 /// A stretch of one partition, without its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Range {
+pub struct Extent {
     /// Which partition.
     pub partition: i32,
     /// Its first offset.
@@ -77,12 +82,29 @@ pub struct Range {
     pub end: i64,
 }
 
-impl Range {
+impl Extent {
     /// How many offsets it spans.
     #[must_use]
     pub fn span(&self) -> i64 {
         (self.end - self.start).max(0)
     }
+}
+
+/// What is left of a running replay in one partition.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Range {
+    /// Which replay.
+    pub replay_id: Uuid,
+    /// To whom.
+    pub subscription_id: Uuid,
+    /// Deliveries a second at most.
+    pub rate: Option<f64>,
+    /// In which partition.
+    pub partition: i32,
+    /// From where on it is not settled.
+    pub next_offset: i64,
+    /// The offset after its last.
+    pub end_offset: i64,
 }
 
 /// A statement that gives replays, each with the sums over its partitions.
@@ -205,6 +227,71 @@ pub async fn cancel_all(db: impl PgExecutor<'_>, subscription_id: Uuid) -> sqlx:
         "UPDATE replays SET state = 'cancelled', ended_at = now()
          WHERE subscription_id = $1 AND state = 'running'",
         subscription_id,
+    )
+    .execute(db)
+    .await
+    .map(drop)
+}
+
+/// The ranges of all running replays.
+///
+/// # Errors
+/// The database's.
+pub async fn running(db: impl PgExecutor<'_>, topic: &str) -> sqlx::Result<Vec<Range>> {
+    sqlx::query_as!(
+        Range,
+        r#"
+        SELECT replay_id, subscription_id, rate, partition, next_offset, end_offset
+        FROM replay_ranges JOIN replays ON replays.id = replay_id
+        WHERE topic = $1 AND next_offset < end_offset AND state = 'running'
+        "#,
+        topic,
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// Writes where each stands, as the owner of its partition.
+///
+/// # Errors
+/// The database's.
+pub async fn advance_all(
+    db: impl PgExecutor<'_>,
+    topic: &str,
+    batch: &Columns,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        r#"
+        UPDATE replay_ranges
+        SET next_offset = moved.next_offset, settled = replay_ranges.settled + moved.settled
+        FROM UNNEST($2::uuid[], $3::int[], $4::bigint[], $5::bigint[])
+            AS moved (replay_id, partition, next_offset, settled)
+        WHERE replay_ranges.topic = $1 AND replay_ranges.replay_id = moved.replay_id
+          AND replay_ranges.partition = moved.partition
+        "#,
+        topic,
+        &batch.ids,
+        &batch.partitions,
+        &batch.next_offsets,
+        &batch.settled,
+    )
+    .execute(db)
+    .await
+    .map(drop)
+}
+
+/// Completes those of the replays of which nothing is left.
+///
+/// # Errors
+/// The database's.
+pub async fn complete(db: impl PgExecutor<'_>, ids: &[Uuid]) -> sqlx::Result<()> {
+    sqlx::query!(
+        r#"
+        UPDATE replays SET state = 'completed', ended_at = now()
+        WHERE id = ANY($1) AND state = 'running' AND NOT EXISTS (
+            SELECT FROM replay_ranges WHERE replay_id = replays.id AND next_offset < end_offset)
+        "#,
+        ids,
     )
     .execute(db)
     .await

@@ -14,6 +14,38 @@ pub struct Counts {
     pub superseded: i64,
 }
 
+/// Counts to add, column by column; each subscription and outcome once.
+#[derive(Debug, Default)]
+pub struct Columns {
+    /// Whose they were.
+    pub subscription_ids: Vec<Uuid>,
+    /// `expired` or `superseded`.
+    pub outcomes: Vec<&'static str>,
+    /// How many.
+    pub counts: Vec<i64>,
+}
+
+/// Adds them.
+///
+/// # Errors
+/// The database's.
+pub async fn add_all(db: impl PgExecutor<'_>, batch: &Columns) -> sqlx::Result<()> {
+    sqlx::query!(
+        r#"
+        INSERT INTO undelivered (subscription_id, outcome, count)
+        SELECT * FROM UNNEST($1::uuid[], $2::text[], $3::bigint[])
+        ON CONFLICT (subscription_id, outcome) DO UPDATE
+        SET count = undelivered.count + excluded.count
+        "#,
+        &batch.subscription_ids,
+        &batch.outcomes as &[&str],
+        &batch.counts,
+    )
+    .execute(db)
+    .await
+    .map(drop)
+}
+
 /// The counts of those subscriptions that have some.
 ///
 /// # Errors

@@ -1,73 +1,37 @@
 //! Programs that are killed or stopped while load runs: nothing is missing, and no more is sent
 //! twice than what was in flight and in one flush.
 
+use e2e::load::{EVENTS, Load, PER_KILL};
+use e2e::receiver::Receiver;
+use e2e::stage::{Stage, until};
 use serde_json::{Value, json};
 
-use crate::receiver::Receiver;
-use crate::stage::{FLUSH_OUTCOMES, IN_FLIGHT, Stage, until};
-
-const EVENTS: usize = 4000;
-const RATE: usize = 800;
-const PATHS: [&str; 2] = ["a", "b"];
-
-/// What one kill may repeat: what was in flight, a flush that is written and one that gathers.
-const PER_KILL: usize = 2 * (PATHS.len() * IN_FLIGHT + FLUSH_OUTCOMES);
-
-async fn subscribed() -> (Stage, Receiver) {
-    let (stage, receiver) = (Stage::new().await, Receiver::new().await);
-    for path in PATHS {
-        stage
-            .subscribe(path, &format!("{}/{path}", receiver.url))
-            .await;
-    }
-    (stage, receiver)
-}
-
-fn arrived(receiver: &Receiver) -> usize {
-    PATHS.iter().map(|path| receiver.distinct(path)).sum()
-}
-
-async fn until_arrived(receiver: &Receiver, least: usize) {
-    until("events arrive", async || arrived(receiver) >= least).await;
-}
-
-/// Nothing is missing, nothing is left over.
-async fn all_arrived(stage: &Stage, receiver: &Receiver) {
-    for path in PATHS {
-        until("all arrive", async || receiver.distinct(path) == EVENTS).await;
-    }
-    until("nothing is pending", async || {
-        stage.count("SELECT count(*) FROM pending_deliveries").await == 0
-    })
-    .await;
-    assert_eq!(stage.count("SELECT count(*) FROM dead_letters").await, 0);
-}
+/// So few that their failures do not open a circuit.
+const FEW: usize = 6;
 
 #[tokio::test]
 async fn a_processor_killed_twice_under_load_loses_nothing() {
-    let (stage, receiver) = subscribed().await;
-    let system = stage.system(EVENTS, RATE);
+    let load = Load::of(EVENTS).await;
+    let stage = &load.stage;
+    let system = load.publish();
     for least in [EVENTS / 4, EVENTS / 2] {
         let processor = stage.processor(&[]);
-        until_arrived(&receiver, least).await;
+        load.until_arrived(least).await;
         processor.kill();
     }
     let _processor = stage.processor(&[]);
     system.ended().await;
-    all_arrived(&stage, &receiver).await;
-    assert!(
-        receiver.duplicates() <= 2 * PER_KILL,
-        "{}",
-        receiver.duplicates()
-    );
+    load.all_arrived().await;
+    load.repeated_at_most(2 * PER_KILL);
 }
 
 #[tokio::test]
 async fn one_of_two_replicas_killed_under_load_loses_nothing() {
-    let (stage, receiver) = subscribed().await;
+    let load = Load::of(EVENTS).await;
+    let stage = &load.stage;
     let first = stage.processor(&[]);
-    let system = stage.system(EVENTS, RATE);
-    until_arrived(&receiver, EVENTS / 8).await;
+    let system = load.publish();
+    load.until_arrived(EVENTS / 8).await;
     let _second = stage.processor(&[]);
     until("both own partitions", async || {
         stage
@@ -78,26 +42,23 @@ async fn one_of_two_replicas_killed_under_load_loses_nothing() {
     .await;
     first.kill();
     system.ended().await;
-    all_arrived(&stage, &receiver).await;
+    load.all_arrived().await;
     // The rebalance waits for what is in flight and repeats nothing; the kill may.
-    assert!(
-        receiver.duplicates() <= PER_KILL,
-        "{}",
-        receiver.duplicates()
-    );
+    load.repeated_at_most(PER_KILL);
 }
 
 #[tokio::test]
 async fn a_processor_stopped_under_load_neither_loses_nor_repeats() {
-    let (stage, receiver) = subscribed().await;
-    let system = stage.system(EVENTS, RATE);
+    let load = Load::of(EVENTS).await;
+    let stage = &load.stage;
+    let system = load.publish();
     let processor = stage.processor(&[]);
-    until_arrived(&receiver, EVENTS / 4).await;
+    load.until_arrived(EVENTS / 4).await;
     assert!(processor.stop().await.success());
     let _processor = stage.processor(&[]);
     system.ended().await;
-    all_arrived(&stage, &receiver).await;
-    assert_eq!(receiver.duplicates(), 0);
+    load.all_arrived().await;
+    load.repeated_at_most(0);
 }
 
 #[tokio::test]
@@ -109,9 +70,9 @@ async fn a_delivery_whose_retries_are_used_up_is_dead_and_arrives_when_reprocess
     down.answer(503);
     let _processor =
         stage.processor(&[("RETRY_SCHEDULE", "100ms,100ms"), ("PENDING_POLL", "100ms")]);
-    stage.system(20, 1000).ended().await;
+    stage.system(FEW, 1000).ended().await;
     until("all are dead", async || {
-        stage.dead_letters().await.len() == 20
+        stage.dead_letters().await.len() == FEW
     })
     .await;
     let dead = stage.dead_letters().await;
@@ -125,9 +86,9 @@ async fn a_delivery_whose_retries_are_used_up_is_dead_and_arrives_when_reprocess
     let ids: Vec<Value> = dead.iter().map(|letter| letter["id"].clone()).collect();
     let answer = stage.post("/dlqs", &json!({"dlqs": ids})).await;
     assert_eq!(answer["requeued"], json!(ids));
-    until("they arrive", async || down.distinct("a") == 20).await;
+    until("they arrive", async || down.distinct("a") == FEW).await;
     // For the subscription that failed, and never for the others.
-    assert_eq!(well.distinct("b"), 20);
+    assert_eq!(well.distinct("b"), FEW);
     assert_eq!(down.duplicates() + well.duplicates(), 0);
 }
 
@@ -156,29 +117,30 @@ async fn what_a_killed_processor_held_under_lease_is_sent_by_the_next() {
     receiver.answer(503);
     let settings = [("RETRY_SCHEDULE", "1s,1s,1s"), ("LEASE", "20s")];
     let processor = stage.processor(&settings);
-    stage.system(3, 1000).ended().await;
+    stage.system(2, 1000).ended().await;
     until("all wait", async || {
-        stage.count("SELECT count(*) FROM pending_deliveries").await == 3
+        stage.count("SELECT count(*) FROM pending_deliveries").await == 2
     })
     .await;
     receiver.hang(true);
-    until("the retries are in flight", async || receiver.hung() == 3).await;
+    until("the retries are in flight", async || receiver.hung() == 2).await;
     let held = stage.count("SELECT count(*) FROM pending_deliveries WHERE lease IS NOT NULL");
-    assert_eq!(held.await, 3);
+    assert_eq!(held.await, 2);
     processor.kill();
     receiver.answer(200);
     receiver.hang(false);
     let _processor = stage.processor(&settings);
-    until("they arrive", async || receiver.distinct("a") == 3).await;
+    until("they arrive", async || receiver.distinct("a") == 2).await;
     assert_eq!(receiver.duplicates(), 0);
 }
 
 #[tokio::test]
 async fn an_old_owner_that_is_still_alive_writes_nothing_more() {
-    let (stage, receiver) = subscribed().await;
+    let load = Load::of(EVENTS).await;
+    let stage = &load.stage;
     let old = stage.processor(&[]);
-    let system = stage.system(EVENTS, RATE);
-    until_arrived(&receiver, EVENTS / 8).await;
+    let system = load.publish();
+    load.until_arrived(EVENTS / 8).await;
     // Stopped for longer than its session, it wakes up and believes it owns what another has.
     old.pause();
     let _new = stage.processor(&[]);
@@ -195,10 +157,6 @@ async fn an_old_owner_that_is_still_alive_writes_nothing_more() {
     .await;
     old.resume();
     system.ended().await;
-    all_arrived(&stage, &receiver).await;
-    assert!(
-        receiver.duplicates() <= PER_KILL,
-        "{}",
-        receiver.duplicates()
-    );
+    load.all_arrived().await;
+    load.repeated_at_most(PER_KILL);
 }

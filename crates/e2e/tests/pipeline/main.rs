@@ -5,7 +5,12 @@
     reason = "the whole crate is tests, whose helpers clippy does not know as such"
 )]
 
+mod compaction;
 mod faults;
-mod receiver;
-mod stage;
+mod memory;
+mod misbehaviour;
+mod offsets;
+mod rebalance;
+mod system;
+mod transaction;
 mod unusual;

@@ -1,16 +1,15 @@
 //! Records that no well-behaved producer writes, between those that one does.
 
 use axum::body::Bytes;
+use e2e::receiver::Receiver;
+use e2e::stage::{Stage, until};
 use serde_json::{Value, json};
-
-use crate::receiver::Receiver;
-use crate::stage::{Stage, until};
 
 /// The largest event that is relayed.
 const MAX_EVENT_BYTES: usize = 64 * 1024;
 
 /// A bare event of another producer, padded to that size.
-fn event(city: &str, bytes: usize) -> Vec<u8> {
+pub fn event(city: &str, bytes: usize) -> Vec<u8> {
     let bare = |padding: &str| {
         let event = json!({
             "city": city, "reading": 1, "unit": "C", "timestamp": "2026-11-23T21:00:00Z", "x": padding,
@@ -29,7 +28,7 @@ async fn what_is_no_event_goes_to_the_dead_letters_and_holds_nothing_up() {
     let poison = b"not JSON \0 at all".to_vec();
     let large = event("Lima", MAX_EVENT_BYTES + 1);
     let records = [good[0].clone(), poison, large, good[1].clone()];
-    stage.publish(&records);
+    stage.broker.publish(&records);
     let _processor = stage.processor(&[]);
     until("the good arrive", async || receiver.distinct("a") == 2).await;
     let mut bodies = receiver.bodies("a");
@@ -52,7 +51,9 @@ async fn gaps_that_transactions_leave_in_the_log_hold_nothing_up() {
     let (stage, receiver) = (Stage::new().await, Receiver::new().await);
     stage.subscribe("all", &format!("{}/a", receiver.url)).await;
     for (city, commit) in [("Oslo", true), ("Nowhere", false), ("Rome", true)] {
-        stage.publish_in_transaction(&[event(city, 0)], commit);
+        stage
+            .broker
+            .publish_in_transaction(&[event(city, 0)], commit);
     }
     let processor = stage.processor(&[]);
     until("the committed arrive", async || receiver.distinct("a") == 2).await;
@@ -63,7 +64,7 @@ async fn gaps_that_transactions_leave_in_the_log_hold_nothing_up() {
     .await;
     assert!(processor.stop().await.success());
     let _processor = stage.processor(&[]);
-    stage.publish(&[event("Lima", 0)]);
+    stage.broker.publish(&[event("Lima", 0)]);
     until("what comes next arrives", async || {
         receiver.distinct("a") == 3
     })

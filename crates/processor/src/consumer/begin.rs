@@ -4,10 +4,15 @@
 use std::collections::{HashMap, HashSet};
 
 use anyhow::Context;
+use common::store::cursors::{self, Cursor};
+use common::store::pending_deliveries;
+use common::store::replays::{self, Range};
+use metrics::counter;
 use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::start::{self, Found, Why};
+use crate::observe;
 use crate::store::{progress, settled_ahead};
 
 /// A partition, claimed, and where it is read from.
@@ -19,6 +24,11 @@ pub struct Begun {
     pub why: Why,
     /// Offsets and subscriptions settled beyond that.
     pub ahead: HashSet<(i64, Uuid)>,
+    /// What subscriptions have yet to get of it besides.
+    pub cursors: Vec<Cursor>,
+    pub replays: Vec<Range>,
+    /// Keys of ordered subscriptions that wait for a pending delivery.
+    pub blocked: Vec<(Uuid, String, i64)>,
 }
 
 /// Claims the partitions for `owner`, and decides where each begins by what Kafka knows of it.
@@ -56,6 +66,11 @@ async fn one(
             .await
             .context("forgetting what was settled ahead")?;
     }
+    if why == Why::Anew {
+        cursors::clear(db, topic, partition)
+            .await
+            .context("forgetting cursors into another log")?;
+    }
     if claimed.next_offset != Some(offset) {
         let columns: (&[i32], &[i64], &[i64]) = (&[partition], &[epoch], &[offset]);
         progress::advance(db, topic, columns, Uuid::now_v7())
@@ -68,7 +83,18 @@ async fn one(
     let pairs = loaded
         .into_iter()
         .flat_map(|pairs| pairs.offsets.into_iter().zip(pairs.subscription_ids));
+    let mut replays = replays::running(db, topic)
+        .await
+        .context("reading the replays")?;
+    replays.retain(|range| range.partition == partition);
     Ok(Begun {
+        cursors: cursors::load(db, topic, partition)
+            .await
+            .context("reading the cursors")?,
+        blocked: pending_deliveries::ordered(db, topic, partition)
+            .await
+            .context("reading what later deliveries wait for")?,
+        replays,
         partition,
         epoch,
         offset,
@@ -78,7 +104,7 @@ async fn one(
 }
 
 impl Begun {
-    /// Says where it begins, as loudly as that deserves.
+    /// Says where it begins, as loudly as that deserves, and counts what is missing.
     pub fn report(&self) {
         let (partition, offset) = (self.partition, self.offset);
         match self.why {
@@ -94,12 +120,15 @@ impl Begun {
                 offset,
                 "the topic was made anew; beginning at its start"
             ),
-            Why::Passed { missing } => tracing::error!(
-                partition,
-                offset,
-                missing,
-                "retention removed records before they were read"
-            ),
+            Why::Passed { missing } => {
+                counter!(observe::MISSING).increment(missing.unsigned_abs());
+                tracing::error!(
+                    partition,
+                    offset,
+                    missing,
+                    "retention removed records before they were read"
+                );
+            }
         }
     }
 }

@@ -105,6 +105,7 @@ impl Ownership {
 
     fn try_take(&self, client: &BaseConsumer<Self>, partitions: &[i32]) -> anyhow::Result<()> {
         let found = self.find(client, partitions)?;
+        let of = self.count(client)?;
         let begun = self.handle.block_on(begin::all(
             &self.parts.db,
             (&self.parts.topic, &self.parts.owner),
@@ -121,7 +122,7 @@ impl Ownership {
             assignment
                 .add_partition_offset(&self.parts.topic, partition, Offset::Offset(offset))
                 .context("naming a partition")?;
-            self.hand_over(each)?;
+            self.hand_over(each, of)?;
         }
         client
             .incremental_assign(&assignment)
@@ -130,6 +131,15 @@ impl Ownership {
             self.commit(client, &resets, CommitMode::Sync);
         }
         Ok(())
+    }
+
+    /// How many partitions the topic has.
+    fn count(&self, client: &BaseConsumer<Self>) -> anyhow::Result<usize> {
+        let metadata = client
+            .fetch_metadata(Some(&self.parts.topic), REQUEST_TIMEOUT)
+            .context("reading how many partitions there are")?;
+        let topic = metadata.topics().first();
+        Ok(topic.map_or(0, |topic| topic.partitions().len()))
     }
 
     /// What Kafka knows of them.
@@ -168,7 +178,7 @@ impl Ownership {
     }
 
     /// Waits until the engine knows of it.
-    fn hand_over(&self, begun: Begun) -> anyhow::Result<()> {
+    fn hand_over(&self, begun: Begun, of: usize) -> anyhow::Result<()> {
         let (partition, epoch) = (begun.partition, begun.epoch);
         let (taken, waiting) = oneshot::channel();
         let assignment = Assignment {
@@ -176,6 +186,10 @@ impl Ownership {
             epoch,
             next_offset: begun.offset,
             ahead: begun.ahead,
+            cursors: begun.cursors,
+            replays: begun.replays,
+            blocked: begun.blocked,
+            of,
             taken,
         };
         self.parts

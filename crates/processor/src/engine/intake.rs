@@ -1,17 +1,19 @@
 //! What the engine takes in: records, subscriptions that change, and pending deliveries.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use common::store::circuits::Circuit;
 use common::store::pending_deliveries::Claimed;
 use metrics::counter;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::{Change, Engine, Pending};
-use crate::delivery::{DELIVERY_BYTES, Delivery, Lease, Outcome, Ticket};
+use super::catch_up::event_of;
+use super::{Change, Engine, Pending, Room};
+use crate::delivery::{DELIVERY_BYTES, Delivery, Lease, Outcome, Source, Ticket};
 use crate::event::{self, Event, Record, Subject};
 use crate::observe;
 use crate::recorder::{Entry, NoEvent};
@@ -25,6 +27,7 @@ impl Engine {
             return;
         }
         counter!(observe::EVENTS).increment(1);
+        self.ownership.see(record.partition, record.offset);
         match event::read(&record, &self.settings.topic) {
             Ok((id, subject)) => self.queue_for_all(record, id, &subject),
             Err(why) => self.bury(record, &why),
@@ -32,32 +35,22 @@ impl Engine {
     }
 
     fn queue_for_all(&mut self, record: Record, id: String, subject: &Subject) {
+        let at = record.ticket();
+        let (partition, epoch, offset) = (at.partition, at.epoch, at.offset);
         let mut wanted = self.index.matches(subject);
         wanted.retain(|id| {
-            !self
-                .ownership
-                .is_ahead(record.partition, record.offset, *id)
+            !self.ownership.is_ahead(partition, offset, *id)
+                && !self.stretches.covers(partition, *id, offset)
         });
         let wanted: Vec<_> = wanted
             .iter()
             .filter_map(|id| self.index.get(*id).cloned())
             .collect();
         self.outbox.push_back(Entry::Received {
-            at: record.ticket(),
+            at,
             deliveries: wanted.len(),
         });
-        let Ticket {
-            partition,
-            epoch,
-            offset,
-        } = record.ticket();
-        let event = Arc::new(Event {
-            id,
-            payload: record.value.unwrap_or_default(),
-            content_type: record.content_type,
-            traceparent: record.traceparent,
-            hold: record.hold,
-        });
+        let event = Arc::new(event_of(record, id, subject));
         for subscription in wanted {
             let delivery = Delivery {
                 ticket: Ticket {
@@ -68,11 +61,12 @@ impl Engine {
                 subscription_id: subscription.id,
                 event: event.clone(),
                 attempts: 0,
-                lease: None,
+                source: Source::Log,
+                replay: None,
                 queued_at: Instant::now(),
                 hold: self.budget.hold(DELIVERY_BYTES),
             };
-            self.queue_or_park(&subscription, delivery);
+            self.queue(&subscription, delivery);
         }
     }
 
@@ -90,45 +84,48 @@ impl Engine {
             .push_back(Entry::Malformed(NoEvent { record, why }));
     }
 
-    fn queue_or_park(&mut self, subscription: &Arc<Subscription>, delivery: Delivery) {
-        if let Err(delivery) = self.lanes.queue(subscription, delivery) {
-            self.settle(delivery, Outcome::PARKED);
-        }
-    }
-
     pub(super) fn change(&mut self, change: Change) {
         match change {
-            Change::All(subscriptions) => {
-                let kept: HashSet<Uuid> = subscriptions.iter().map(|kept| kept.id).collect();
-                let removed: Vec<Uuid> = self.index.ids().filter(|id| !kept.contains(id)).collect();
-                for id in removed {
-                    self.remove(id);
-                }
-                for subscription in subscriptions {
-                    self.upsert(subscription);
-                }
-            }
-            Change::Upsert(subscription) => self.upsert(subscription),
+            Change::All(subscriptions, circuits) => self.change_all(subscriptions, &circuits),
+            Change::Upsert(subscription, circuit) => self.upsert(subscription, circuit.as_ref()),
             Change::Removed(id) => self.remove(id),
+            Change::Replays(ranges) => self.replays(&ranges),
+            Change::Spill { partition, before } => self.spill_before(partition, before),
         }
     }
 
-    fn upsert(&mut self, subscription: Arc<Subscription>) {
-        self.lanes.change(&subscription);
-        if !subscription.active {
-            self.end_queued(subscription.id, Outcome::PARKED);
+    fn change_all(&mut self, subscriptions: Vec<Arc<Subscription>>, circuits: &[Circuit]) {
+        let kept: HashSet<Uuid> = subscriptions.iter().map(|kept| kept.id).collect();
+        let removed: Vec<Uuid> = self.index.ids().filter(|id| !kept.contains(id)).collect();
+        for id in removed {
+            self.remove(id);
         }
-        self.index.upsert(subscription);
+        let circuits: HashMap<Uuid, &Circuit> = circuits
+            .iter()
+            .map(|circuit| (circuit.subscription_id, circuit))
+            .collect();
+        for subscription in subscriptions {
+            let circuit = circuits.get(&subscription.id).copied();
+            self.upsert(subscription, circuit);
+        }
+    }
+
+    fn upsert(&mut self, subscription: Arc<Subscription>, circuit: Option<&Circuit>) {
+        self.learn_circuit(subscription.id, circuit);
+        self.lanes.change(&subscription, Instant::now());
+        self.index.upsert(subscription.clone());
+        self.admit(&subscription);
     }
 
     fn remove(&mut self, id: Uuid) {
         self.index.remove(id);
-        self.end_queued(id, Outcome::Ended);
-    }
-
-    fn end_queued(&mut self, id: Uuid, outcome: Outcome) {
-        for delivery in self.lanes.withdraw(|queued| queued.subscription_id == id) {
-            self.settle(delivery, outcome);
+        self.circuits.remove(&id);
+        self.blocked.forget(id);
+        for (partition, key) in self.stretches.of(|key| key.subscription_id == id) {
+            self.close_stretch(partition, key);
+        }
+        for delivery in self.lanes.withdraw_from(id, |_| true) {
+            self.settle(delivery, Outcome::Ended);
         }
     }
 
@@ -146,14 +143,17 @@ impl Engine {
         }
     }
 
-    fn answer_rooms(&self, subscription_ids: &[Uuid], reply: oneshot::Sender<Vec<i64>>) {
+    fn answer_rooms(&self, subscription_ids: &[Uuid], reply: oneshot::Sender<Vec<Room>>) {
         let busy = self.budget.spent() || !self.outbox.is_empty();
         let rooms = subscription_ids.iter().map(|id| {
-            let active = self.index.get(*id).is_some_and(|known| known.active);
-            if busy || !active {
-                return 0;
+            let known = self.index.get(*id).filter(|_| self.is_let_through(*id));
+            let Some(subscription) = known.filter(|_| !busy) else {
+                return Room::default();
+            };
+            Room {
+                rows: i64::try_from(self.lanes.room_for_retries(*id)).unwrap_or(i64::MAX),
+                ordered: subscription.policy.ordered,
             }
-            i64::try_from(self.lanes.room_for_retries(*id)).unwrap_or(i64::MAX)
         });
         if reply.send(rooms.collect()).is_err() {
             tracing::debug!("nobody waits for the rooms any more");
@@ -163,11 +163,11 @@ impl Engine {
     /// Queues a claimed delivery, or gives its lease up where it has no place any more.
     fn queue_claimed(&mut self, row: Claimed, lease: Lease) {
         let epoch = self.ownership.epoch(row.partition);
-        let active = self.index.get(row.subscription_id).cloned();
-        let active = active.filter(|known| known.active);
+        let known = self.index.get(row.subscription_id).cloned();
+        let active = known.filter(|known| self.is_let_through(known.id));
         let delivery = self.claimed(row, lease, epoch.unwrap_or_default());
         match (epoch, active) {
-            (Some(_), Some(subscription)) => self.queue_or_park(&subscription, delivery),
+            (Some(_), Some(subscription)) => self.queue(&subscription, delivery),
             _ => self.settle(delivery, Outcome::PARKED),
         }
     }
@@ -181,7 +181,8 @@ impl Engine {
             },
             subscription_id: row.subscription_id,
             attempts: u32::try_from(row.attempts).unwrap_or_default(),
-            lease: Some(lease),
+            source: Source::Pending(lease),
+            replay: row.replay_id,
             queued_at: Instant::now(),
             hold: self.budget.hold(DELIVERY_BYTES),
             event: Arc::new(Event {
@@ -190,6 +191,8 @@ impl Engine {
                 payload: Bytes::from(row.payload),
                 content_type: row.content_type,
                 traceparent: row.traceparent,
+                key: row.event_key,
+                published_at: row.published_at,
             }),
         }
     }

@@ -22,6 +22,8 @@ pub struct Ownership {
 struct Owned {
     epoch: i64,
     in_flight: usize,
+    /// The next offset to be fanned out.
+    seen: i64,
     ahead: HashSet<(i64, Uuid)>,
     /// No more of it is taken.
     closed: bool,
@@ -59,10 +61,34 @@ impl Ownership {
         owned.is_some_and(|owned| owned.ahead.contains(&(offset, subscription_id)))
     }
 
+    /// A record of it is fanned out.
+    pub fn see(&mut self, partition: i32, offset: i64) {
+        if let Some(owned) = self.partitions.get_mut(&partition) {
+            owned.seen = offset + 1;
+        }
+    }
+
+    /// Of a partition of which more is taken: a ticket for the next offset to be fanned out.
+    pub fn head(&self, partition: i32) -> Option<Ticket> {
+        let owned = self.partitions.get(&partition)?;
+        (!owned.closed).then_some(Ticket {
+            partition,
+            epoch: owned.epoch,
+            offset: owned.seen,
+        })
+    }
+
+    /// The partitions of which more is taken.
+    pub fn open(&self) -> Vec<i32> {
+        let open = self.partitions.iter().filter(|(_, owned)| !owned.closed);
+        open.map(|(partition, _)| *partition).collect()
+    }
+
     pub fn add(&mut self, assignment: Assignment) {
         let owned = Owned {
             epoch: assignment.epoch,
             in_flight: 0,
+            seen: assignment.next_offset,
             ahead: assignment.ahead,
             closed: false,
         };
@@ -141,8 +167,6 @@ impl Ownership {
     }
 
     fn publish(&self) {
-        let open = self.partitions.iter().filter(|(_, owned)| !owned.closed);
-        let open = open.map(|(partition, _)| *partition);
-        self.published.send_replace(open.collect());
+        self.published.send_replace(self.open());
     }
 }

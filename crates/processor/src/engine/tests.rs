@@ -1,6 +1,8 @@
 //! The engine between channels, without Kafka and Postgres.
 
 use super::*;
+use tokio::task::JoinSet;
+
 use crate::subscription::tests::subscription;
 
 const EVENT: &str =
@@ -14,26 +16,32 @@ struct Outside {
     records: mpsc::Sender<Record>,
     changes: mpsc::Sender<Change>,
     recorded: mpsc::Receiver<Entry>,
+    asked: mpsc::Receiver<Command>,
+    read: mpsc::Sender<Read>,
     _running: JoinSet<anyhow::Result<()>>,
 }
 
 impl Outside {
     /// An engine that owns partition 0 under epoch 1.
     async fn with(budget: &Budget, ahead: HashSet<(i64, Uuid)>) -> Self {
-        drop(rustls::crypto::ring::default_provider().install_default());
         let (control, controls) = mpsc::channel(4);
         let (records, fetched) = mpsc::channel(8);
         let (changes, of_subscriptions) = mpsc::channel(4);
         let (entries, recorded) = mpsc::channel(8);
+        let (read, reads) = mpsc::channel(8);
+        let (commands, asked) = mpsc::channel(8);
         let inputs = Inputs {
             control: controls,
             records: fetched,
             changes: of_subscriptions,
             pending: mpsc::channel(1).1,
+            read: reads,
             fenced: mpsc::channel(1).1,
         };
         let settings = Settings {
             topic: "updates".into(),
+            owner: "us".into(),
+            slow: 4,
             schedule: "10s".parse().unwrap(),
             patience: LONG,
             limits: Limits {
@@ -41,11 +49,12 @@ impl Outside {
                 retries: 2,
                 in_flight_per_lane: 1,
                 in_flight: 4,
+                catch_up: 2,
             },
         };
-        let sender = Sender::new(LONG).unwrap();
+        let sender = Sender::new().unwrap();
         let owned = watch::channel(Vec::new()).0;
-        let engine = Engine::new(settings, sender, budget.clone(), entries, owned);
+        let engine = Engine::new(settings, sender, budget.clone(), (entries, commands), owned);
         let mut running = JoinSet::new();
         running.spawn(engine.run(inputs));
         let mut outside = Self {
@@ -53,6 +62,8 @@ impl Outside {
             records,
             changes,
             recorded,
+            asked,
+            read,
             _running: running,
         };
         outside.assign(ahead).await;
@@ -66,6 +77,10 @@ impl Outside {
             epoch: 1,
             next_offset: 0,
             ahead,
+            cursors: Vec::new(),
+            replays: Vec::new(),
+            blocked: Vec::new(),
+            of: 1,
             taken,
         };
         self.control
@@ -125,7 +140,7 @@ async fn what_a_former_owner_settled_ahead_is_not_attempted_again() {
     let mut outside = Outside::with(&budget, ahead).await;
     outside
         .changes
-        .send(Change::All(vec![wanting]))
+        .send(Change::All(vec![wanting], vec![]))
         .await
         .unwrap();
     // The change is taken before records are.

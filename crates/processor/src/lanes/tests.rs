@@ -1,4 +1,6 @@
-//! Whose turn it is, what is refused, and what is taken out.
+//! Whose turn it is, what is taken out, and how a lane treats a receiver that is not well.
+
+use outbound::{Failure, Verdict};
 
 use super::*;
 use crate::budget::Budget;
@@ -11,15 +13,24 @@ const LIMITS: Limits = Limits {
     retries: 2,
     in_flight_per_lane: 4,
     in_flight: 6,
+    catch_up: 1,
 };
 
-fn to(id: Uuid, offset: i64, lease: Option<Lease>) -> Delivery {
+const LATENCY: Duration = Duration::from_millis(10);
+
+fn to(id: Uuid, offset: i64, source: Source) -> Delivery {
+    of_key(id, offset, source, None)
+}
+
+fn of_key(id: Uuid, offset: i64, source: Source, key: Option<&str>) -> Delivery {
     let budget = Budget::new(1);
     let event = Event {
         id: offset.to_string(),
         payload: bytes::Bytes::new(),
         content_type: None,
         traceparent: None,
+        key: key.map(str::to_owned),
+        published_at: None,
         hold: budget.hold(0),
     };
     Delivery {
@@ -31,27 +42,50 @@ fn to(id: Uuid, offset: i64, lease: Option<Lease>) -> Delivery {
         subscription_id: id,
         event: Arc::new(event),
         attempts: 0,
-        lease,
+        source,
+        replay: None,
         queued_at: Instant::now(),
         hold: budget.hold(0),
     }
 }
 
-fn lease() -> Lease {
-    Lease {
+fn leased() -> Source {
+    Source::Pending(Lease {
         id: Uuid::now_v7(),
-        usable_until: Instant::now(),
-    }
+        ends_at: Instant::now(),
+    })
 }
 
 fn lane_with(lanes: &mut Lanes, deliveries: i64) -> Arc<Subscription> {
     let subscription = Arc::new(subscription("http://localhost:9099"));
     for offset in 0..deliveries {
-        lanes
-            .queue(&subscription, to(subscription.id, offset, None))
-            .unwrap();
+        lanes.queue(&subscription, to(subscription.id, offset, Source::Log));
     }
     subscription
+}
+
+fn turns(lanes: &mut Lanes) -> Vec<Turn> {
+    std::iter::from_fn(|| lanes.next_turn(Instant::now())).collect()
+}
+
+fn offsets(turns: &[Turn]) -> Vec<i64> {
+    let offsets = turns.iter().map(|turn| turn.delivery.ticket.offset);
+    offsets.collect()
+}
+
+fn attempt(failure: Option<Failure>) -> Attempt {
+    let now = Instant::now();
+    let Some(failure) = failure else {
+        let mut delivered = Attempt::failed(Failure::Reset, now, LATENCY);
+        (delivered.verdict, delivered.failure) = (Verdict::Delivered, None);
+        return delivered;
+    };
+    Attempt::failed(failure, now, LATENCY)
+}
+
+fn end(lanes: &mut Lanes, turn: &Turn, failure: Option<Failure>) -> Option<breaker::Change> {
+    let now = Instant::now();
+    lanes.finished(&turn.delivery, Some(&attempt(failure)), false, now)
 }
 
 #[test]
@@ -59,63 +93,67 @@ fn lanes_take_turns_and_keep_to_the_limits() {
     let mut lanes = Lanes::new(LIMITS);
     let busy = lane_with(&mut lanes, 8);
     let quiet = lane_with(&mut lanes, 1);
-    let turns: Vec<_> = std::iter::from_fn(|| lanes.next_turn())
-        .map(|(_, to)| to.id)
-        .collect();
-    assert_eq!(turns, [busy.id, quiet.id, busy.id, busy.id, busy.id]);
-    lanes.finished(busy.id);
-    assert_eq!(lanes.next_turn().unwrap().0.ticket.offset, 4);
+    let begun = turns(&mut lanes);
+    let whose: Vec<_> = begun.iter().map(Turn::lane).collect();
+    assert_eq!(whose, [busy.id, quiet.id, busy.id, busy.id, busy.id]);
+    end(&mut lanes, &begun[0], None);
+    assert_eq!(offsets(&turns(&mut lanes)), [4]);
     assert_eq!((lanes.in_flight(), lanes.queued()), (5, 3));
 }
 
 #[test]
 fn no_more_than_the_limit_is_in_flight_over_all_lanes() {
     let mut lanes = Lanes::new(LIMITS);
-    let many = [
-        lane_with(&mut lanes, 3),
-        lane_with(&mut lanes, 3),
-        lane_with(&mut lanes, 3),
-    ];
-    assert_eq!(std::iter::from_fn(|| lanes.next_turn()).count(), 6);
-    lanes.finished(many[0].id);
-    assert!(lanes.next_turn().is_some());
-    assert!(lanes.next_turn().is_none());
+    for _ in 0..3 {
+        lane_with(&mut lanes, 3);
+    }
+    let begun = turns(&mut lanes);
+    assert_eq!(begun.len(), 6);
+    end(&mut lanes, &begun[0], None);
+    assert_eq!(turns(&mut lanes).len(), 1);
 }
 
 #[test]
-fn a_full_lane_refuses_and_the_others_do_not() {
-    let mut lanes = Lanes::new(LIMITS);
-    let full = lane_with(&mut lanes, 8);
-    assert_eq!(
-        lanes
-            .queue(&full, to(full.id, 8, None))
-            .unwrap_err()
-            .ticket
-            .offset,
-        8
-    );
-    assert!(lanes.queue(&full, to(full.id, 9, Some(lease()))).is_ok());
-    assert_eq!(lanes.room_for_retries(full.id), 1);
-    lane_with(&mut lanes, 1);
+fn live_goes_before_retries_and_these_before_what_is_read_again() {
+    let mut lanes = Lanes::new(Limits {
+        in_flight_per_lane: 16,
+        in_flight: 16,
+        ..LIMITS
+    });
+    let lane = lane_with(&mut lanes, 4);
+    lanes.queue(&lane, to(lane.id, 90, Source::CatchUp));
+    lanes.queue(&lane, to(lane.id, 80, leased()));
+    lanes.queue(&lane, to(lane.id, 81, leased()));
+    let mut order = Vec::new();
+    while let Some(turn) = lanes.next_turn(Instant::now()) {
+        order.push(turn.delivery.ticket.offset);
+        end(&mut lanes, &turn, None);
+    }
+    // Every fourth turn is a retry's, so that it does not starve.
+    assert_eq!(order, [0, 1, 2, 80, 3, 81, 90]);
 }
 
 #[test]
-fn a_retry_gets_its_turn_however_busy_the_lane() {
+fn what_is_read_again_has_a_share_of_what_is_in_flight() {
     let mut lanes = Lanes::new(LIMITS);
-    let lane = lane_with(&mut lanes, 8);
-    lanes.queue(&lane, to(lane.id, 99, Some(lease()))).unwrap();
-    let turns: Vec<_> = std::iter::from_fn(|| lanes.next_turn())
-        .map(|(it, _)| it.ticket.offset)
-        .collect();
-    assert_eq!(turns, [0, 1, 2, 99]);
+    let (first, second) = (lane_with(&mut lanes, 0), lane_with(&mut lanes, 0));
+    for offset in 0..2 {
+        lanes.queue(&first, to(first.id, offset, Source::CatchUp));
+        lanes.queue(&second, to(second.id, offset, Source::CatchUp));
+    }
+    let begun = turns(&mut lanes);
+    assert_eq!(begun.len(), 1);
+    end(&mut lanes, &begun[0], None);
+    let next = turns(&mut lanes);
+    assert_eq!((next.len(), next[0].lane()), (1, second.id));
 }
 
 #[test]
 fn an_idle_lane_is_forgotten() {
     let mut lanes = Lanes::new(LIMITS);
-    let lane = lane_with(&mut lanes, 1);
-    assert!(lanes.next_turn().is_some());
-    lanes.finished(lane.id);
+    lane_with(&mut lanes, 1);
+    let begun = turns(&mut lanes);
+    end(&mut lanes, &begun[0], None);
     assert!(lanes.by_subscription.is_empty());
     assert_eq!(lanes.in_flight(), 0);
 }
@@ -123,29 +161,35 @@ fn an_idle_lane_is_forgotten() {
 #[test]
 fn what_is_withdrawn_is_not_attempted() {
     let mut lanes = Lanes::new(LIMITS);
-    let lane = lane_with(&mut lanes, 6);
+    lane_with(&mut lanes, 6);
     assert_eq!(lanes.withdraw(|it| it.ticket.partition == 0).len(), 3);
-    let left: Vec<_> = std::iter::from_fn(|| lanes.next_turn())
-        .map(|(it, _)| it.ticket.offset)
-        .collect();
-    assert_eq!(left, [1, 3, 5]);
-    for _ in left {
-        lanes.finished(lane.id);
+    let begun = turns(&mut lanes);
+    assert_eq!(offsets(&begun), [1, 3, 5]);
+    for turn in &begun {
+        end(&mut lanes, turn, None);
     }
     assert_eq!((lanes.in_flight(), lanes.queued()), (0, 0));
 }
 
-#[tokio::test(start_paused = true)]
-async fn what_waited_too_long_is_taken_out() {
+#[test]
+fn a_lane_that_was_emptied_costs_the_next_no_turn() {
     let mut lanes = Lanes::new(LIMITS);
-    let lane = lane_with(&mut lanes, 2);
+    let emptied = lane_with(&mut lanes, 2);
+    let other = lane_with(&mut lanes, 1);
+    assert_eq!(lanes.withdraw_from(emptied.id, |_| true).len(), 2);
+    assert_eq!(turns(&mut lanes)[0].lane(), other.id);
+    lanes.sweep(Instant::now());
+    assert!(!lanes.by_subscription.contains_key(&emptied.id));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lane_is_overdue_when_its_oldest_delivery_has_waited_too_long() {
+    let mut lanes = Lanes::new(LIMITS);
+    let (late, patience) = (lane_with(&mut lanes, 2), Duration::from_secs(5));
+    assert!(lanes.overdue(Instant::now(), patience).is_empty());
     tokio::time::advance(Duration::from_secs(6)).await;
-    lanes.queue(&lane, to(lane.id, 2, None)).unwrap();
-    assert_eq!(
-        lanes.overdue(Instant::now(), Duration::from_secs(5)).len(),
-        2
-    );
-    assert_eq!(lanes.next_turn().unwrap().0.ticket.offset, 2);
+    lane_with(&mut lanes, 1);
+    assert_eq!(lanes.overdue(Instant::now(), patience), [late.id]);
 }
 
 #[test]
@@ -154,19 +198,143 @@ fn a_changed_subscription_redirects_what_is_queued() {
     let lane = lane_with(&mut lanes, 1);
     let mut moved = subscription("http://localhost:1");
     moved.id = lane.id;
-    lanes.change(&Arc::new(moved));
-    assert_eq!(lanes.next_turn().unwrap().1.url.port(), Some(1));
+    let moved = Arc::new(moved);
+    lanes.change(&moved, Instant::now());
+    assert!(Arc::ptr_eq(&turns(&mut lanes)[0].subscription, &moved));
 }
 
 #[test]
-fn a_lane_that_was_emptied_is_forgotten_and_costs_the_next_no_turn() {
+fn a_slow_request_gives_its_place_to_others_and_slows_its_own_lane() {
     let mut lanes = Lanes::new(LIMITS);
-    let emptied = lane_with(&mut lanes, 2);
-    let other = lane_with(&mut lanes, 1);
-    assert_eq!(
-        lanes.withdraw(|it| it.subscription_id == emptied.id).len(),
-        2
-    );
-    assert!(!lanes.by_subscription.contains_key(&emptied.id));
-    assert_eq!(lanes.next_turn().unwrap().1.id, other.id);
+    let hangs = lane_with(&mut lanes, 8);
+    let begun = turns(&mut lanes);
+    assert_eq!(begun.len(), 4);
+    for turn in &begun {
+        lanes.became_slow(&turn.delivery);
+    }
+    assert_eq!(lanes.in_flight(), 0);
+    assert!(turns(&mut lanes).is_empty());
+    lane_with(&mut lanes, 8);
+    assert_eq!(turns(&mut lanes).len(), 4);
+    // With one slow request left, one more may go.
+    for turn in &begun[..3] {
+        lanes.finished(&turn.delivery, None, true, Instant::now());
+    }
+    let more = turns(&mut lanes);
+    assert_eq!((more.len(), more[0].lane()), (1, hangs.id));
+}
+
+#[test]
+fn a_shut_lane_begins_nothing_and_one_that_is_probed_one_at_a_time() {
+    let mut lanes = Lanes::new(LIMITS);
+    let lane = lane_with(&mut lanes, 3);
+    lanes.set_gate(&lane, Gate::Shut, breaker::State::Open);
+    assert!(turns(&mut lanes).is_empty());
+    assert_eq!(lanes.room_for_retries(lane.id), 0);
+    lanes.set_gate(&lane, Gate::Probe, breaker::State::HalfOpen);
+    let probe = turns(&mut lanes);
+    assert_eq!(probe.len(), 1);
+    end(&mut lanes, &probe[0], None);
+    assert_eq!(turns(&mut lanes).len(), 1);
+}
+
+#[test]
+fn a_receiver_that_cannot_be_reached_gets_one_request_at_a_time() {
+    let mut lanes = Lanes::new(LIMITS);
+    lane_with(&mut lanes, 8);
+    let begun = turns(&mut lanes);
+    for turn in &begun {
+        end(&mut lanes, turn, Some(Failure::ConnectRefused));
+    }
+    assert_eq!(turns(&mut lanes).len(), 1);
+}
+
+#[test]
+fn an_ordered_lane_has_one_delivery_of_a_key_in_flight() {
+    let mut lanes = Lanes::new(LIMITS);
+    let mut ordered = subscription("http://localhost:9099");
+    ordered.policy.ordered = true;
+    let ordered = Arc::new(ordered);
+    for (offset, key) in [(0, "Oslo"), (1, "Oslo"), (2, "Rome"), (3, "Oslo")] {
+        let delivery = of_key(ordered.id, offset, Source::Log, Some(key));
+        lanes.queue(&ordered, delivery);
+    }
+    let begun = turns(&mut lanes);
+    assert_eq!(offsets(&begun), [0, 2]);
+    end(&mut lanes, &begun[0], None);
+    assert_eq!(offsets(&turns(&mut lanes)), [1]);
+}
+
+#[test]
+fn of_what_waits_in_a_coalescing_lane_only_the_newest_of_a_key_is_left() {
+    let mut lanes = Lanes::new(LIMITS);
+    let mut coalesces = subscription("http://localhost:9099");
+    coalesces.policy.coalesces = true;
+    let lane = Arc::new(coalesces);
+    let mut superseded = Vec::new();
+    for (offset, source, key) in [
+        (0, Source::Log, "Oslo"),
+        (2, leased(), "Oslo"),
+        (4, Source::Log, "Rome"),
+        (6, Source::Log, "Oslo"),
+        (2, leased(), "Rome"),
+    ] {
+        let older = lanes.queue(&lane, of_key(lane.id, offset, source, Some(key)));
+        superseded.extend(older.iter().map(|delivery| delivery.ticket.offset));
+    }
+    assert_eq!(superseded, [0, 2, 2]);
+    assert_eq!(offsets(&turns(&mut lanes)), [4, 6]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rate_limit_lets_a_lane_go_on_when_it_has_waited() {
+    let mut lanes = Lanes::new(LIMITS);
+    let mut limited = subscription("http://localhost:9099");
+    limited.policy.rate_limit = Some(1.0);
+    let lane = Arc::new(limited);
+    for offset in 0..3 {
+        lanes.queue(&lane, to(lane.id, offset, Source::Log));
+    }
+    assert_eq!(offsets(&turns(&mut lanes)), [0]);
+    let wake = lanes.next_wake().unwrap();
+    tokio::time::sleep_until(wake).await;
+    assert_eq!(offsets(&turns(&mut lanes)), [1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_lane_holds_the_topic_up_only_while_it_delivers() {
+    let mut lanes = Lanes::new(LIMITS);
+    let lane = lane_with(&mut lanes, 8);
+    assert_eq!(lanes.full(Instant::now()), (true, vec![]));
+    tokio::time::advance(Duration::from_secs(1)).await;
+    assert_eq!(lanes.full(Instant::now()), (false, vec![lane.id]));
+    let begun = turns(&mut lanes);
+    assert!(!lanes.is_any_full());
+    drop(begun);
+}
+
+#[test]
+fn a_lane_that_is_slower_than_the_others_does_not_hold_the_topic_up() {
+    let mut lanes = Lanes::new(LIMITS);
+    let slow = lane_with(&mut lanes, 3);
+    for turn in turns(&mut lanes) {
+        let mut late = attempt(None);
+        late.latency = LATENCY * 100;
+        lanes.finished(&turn.delivery, Some(&late), false, Instant::now());
+        // Its lane is kept by what waits for it.
+        lanes.queue(&slow, to(slow.id, 100, Source::Log));
+    }
+    for _ in 0..400 {
+        lane_with(&mut lanes, 1);
+        let fast = turns(&mut lanes)
+            .into_iter()
+            .filter(|turn| turn.lane() != slow.id);
+        for turn in fast.collect::<Vec<_>>() {
+            end(&mut lanes, &turn, None);
+        }
+    }
+    for offset in 200..220 {
+        lanes.queue(&slow, to(slow.id, offset, Source::Log));
+    }
+    assert_eq!(lanes.full(Instant::now()), (false, vec![slow.id]));
 }

@@ -9,11 +9,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use common::store::dead_letters::{self, Reason as DeadReason};
 use common::store::pending_deliveries::{self, Deliveries, Keys};
+use common::store::undelivered;
+use outbound::Attempt;
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::partitions::Partitions;
-use crate::delivery::{Attempt, Delivery, Outcome, Reason};
+use crate::delivery::{Delivery, Outcome, Reason, Source};
 use crate::store::attempts;
 use crate::store::settled_ahead::Pairs;
 
@@ -44,7 +46,7 @@ impl Settled {
     /// What the rows of it hold, in bytes.
     pub fn bytes_to_write(&self) -> usize {
         match self.outcome {
-            Outcome::Delivered | Outcome::Ended => 0,
+            Outcome::Delivered | Outcome::Ended | Outcome::Expired | Outcome::Superseded => 0,
             Outcome::Retry { .. } | Outcome::DeadLettered { .. } => {
                 self.delivery.event.payload.len()
             }
@@ -78,6 +80,8 @@ pub struct Rows {
     pub dead: dead_letters::Columns,
     /// Subscriptions whose receiver is gone.
     pub gone: BTreeSet<Uuid>,
+    /// How many of each subscription ended by its policy, by outcome.
+    pub undelivered: BTreeMap<(Uuid, &'static str), i64>,
     /// By partition.
     pub ahead: BTreeMap<i32, Pairs>,
 }
@@ -89,14 +93,26 @@ impl Rows {
         let mut rows = Self::default();
         for each in settled {
             let owned = partitions.next_offset(&each.delivery.ticket);
-            if each.delivery.lease.is_none() {
-                let Some(next_offset) = owned else { continue };
-                rows.push_ahead(&each.delivery, next_offset);
+            match (each.delivery.source, owned) {
+                (Source::Log, Some(next_offset)) => rows.push_ahead(&each.delivery, next_offset),
+                (Source::CatchUp, Some(_)) | (Source::Pending(_), _) => {}
+                (Source::Log | Source::CatchUp, None) => continue,
             }
             rows.push_attempt(each, now);
             rows.push_outcome(each);
         }
         rows
+    }
+
+    /// The counts, as columns in the order of their keys.
+    pub fn undelivered(&self) -> undelivered::Columns {
+        let mut columns = undelivered::Columns::default();
+        for ((subscription_id, outcome), count) in &self.undelivered {
+            columns.subscription_ids.push(*subscription_id);
+            columns.outcomes.push(outcome);
+            columns.counts.push(*count);
+        }
+        columns
     }
 
     fn push_ahead(&mut self, delivery: &Delivery, next_offset: i64) {
@@ -121,15 +137,25 @@ impl Rows {
         rows.latencies_ms.push(latency);
         rows.statuses.push(attempt.status.map(i32::from));
         rows.failures
-            .push(attempt.failure.map(super::super::verdict::Failure::label));
+            .push(attempt.failure.map(outbound::Failure::label));
         rows.responses.push(attempt.response.clone());
     }
 
     fn push_outcome(&mut self, settled: &Settled) {
-        let lease = settled.delivery.lease.map(|lease| lease.id);
+        let lease = settled.delivery.lease().map(|lease| lease.id);
+        if matches!(settled.outcome, Outcome::Expired | Outcome::Superseded) {
+            let at = (settled.delivery.subscription_id, settled.outcome.label());
+            *self.undelivered.entry(at).or_default() += 1;
+        }
         match (settled.outcome, lease) {
-            (Outcome::Delivered | Outcome::Ended, None) => {}
-            (Outcome::Delivered | Outcome::Ended, Some(lease)) => self.end(settled, lease),
+            (
+                Outcome::Delivered | Outcome::Ended | Outcome::Expired | Outcome::Superseded,
+                lease,
+            ) => {
+                if let Some(lease) = lease {
+                    self.end(settled, lease);
+                }
+            }
             (Outcome::Retry { after }, None) => self.add(settled, after.as_secs_f64()),
             (Outcome::Retry { after }, Some(lease)) => {
                 let rows = &mut self.rescheduled;
@@ -154,6 +180,9 @@ impl Rows {
 
     fn add(&mut self, settled: &Settled, delay_seconds: f64) {
         push(&mut self.added.deliveries, settled);
+        self.added
+            .event_keys
+            .push(settled.delivery.event.key.clone());
         self.added.delays_seconds.push(delay_seconds);
     }
 
@@ -183,6 +212,8 @@ fn push(rows: &mut Deliveries, settled: &Settled) {
     rows.payloads.push(event.payload.to_vec());
     rows.content_types.push(event.content_type.clone());
     rows.traceparents.push(event.traceparent.clone());
+    rows.published_at.push(event.published_at);
+    rows.replay_ids.push(settled.delivery.replay);
     rows.attempts.push(settled.attempts());
 }
 
@@ -202,12 +233,12 @@ mod tests {
     use std::time::Duration;
 
     use bytes::Bytes;
+    use outbound::Failure;
 
     use super::*;
     use crate::budget::Budget;
     use crate::delivery::{Lease, Ticket};
     use crate::event::Event;
-    use crate::verdict::{Failure, Verdict};
 
     fn settled(offset: i64, lease: Option<Uuid>, outcome: Outcome) -> Settled {
         let hold = || Budget::new(1).hold(0);
@@ -217,6 +248,8 @@ mod tests {
             payload: Bytes::from_static(b"{}"),
             content_type: None,
             traceparent: None,
+            key: None,
+            published_at: None,
             hold: hold(),
         };
         let delivery = Delivery {
@@ -228,21 +261,14 @@ mod tests {
             subscription_id: Uuid::nil(),
             event: Arc::new(event),
             attempts: 2,
-            lease: lease.map(|id| Lease {
-                id,
-                usable_until: now,
+            source: lease.map_or(Source::Log, |id| {
+                Source::Pending(Lease { id, ends_at: now })
             }),
+            replay: None,
             queued_at: now,
             hold: hold(),
         };
-        let attempt = Attempt {
-            verdict: Verdict::Retry { after: None },
-            status: None,
-            failure: Some(Failure::Timeout),
-            started_at: now,
-            latency: Duration::from_millis(7),
-            response: None,
-        };
+        let attempt = Attempt::failed(Failure::Timeout, now, Duration::from_millis(7));
         Settled {
             delivery,
             attempt: Some(attempt),

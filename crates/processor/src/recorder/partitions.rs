@@ -58,6 +58,11 @@ impl Partitions {
         settled.is_some()
     }
 
+    /// Something happened there; `false` if it is not owned under the ticket's epoch.
+    pub fn touch(&mut self, at: &Ticket) -> bool {
+        self.tracked(at).is_some()
+    }
+
     /// Where the owner of the ticket's partition has to start, if that is us.
     pub fn next_offset(&self, ticket: &Ticket) -> Option<i64> {
         let tracked = self.0.get(&ticket.partition)?;

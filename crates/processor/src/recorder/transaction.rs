@@ -4,12 +4,16 @@
 //! refuses it.
 
 use common::store::dead_letters::Malformed;
-use common::store::{dead_letters, pending_deliveries, subscriptions};
+use common::store::{
+    self, cursors, dead_letters, pending_deliveries, replays, subscriptions, undelivered,
+};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::batch::Rows;
+use super::circuits;
 use super::partitions::Moves;
+use super::stretches::Cursors;
 use crate::event::{Record, derived_id};
 use crate::store::{attempts, progress, settled_ahead};
 
@@ -31,6 +35,8 @@ pub struct Flush<'a> {
     pub moves: &'a Moves,
     pub rows: &'a Rows,
     pub malformed: &'a [NoEvent],
+    pub cursors: &'a Cursors,
+    pub circuits: &'a circuits::Rows,
 }
 
 impl Flush<'_> {
@@ -40,7 +46,9 @@ impl Flush<'_> {
         let mut transaction = db.begin().await?;
         let fenced = self.advance(&mut transaction).await?;
         if fenced.is_empty() {
+            self.write_cursors(&mut transaction).await?;
             self.write_deliveries(&mut transaction).await?;
+            self.write_circuits(&mut transaction).await?;
             self.write_record(&mut transaction).await?;
             transaction.commit().await?;
         } else {
@@ -72,6 +80,41 @@ impl Flush<'_> {
                 .await?;
         }
         Ok(fenced)
+    }
+
+    async fn write_cursors(&self, db: &mut PgConnection) -> sqlx::Result<()> {
+        let Cursors { detached, replays } = self.cursors;
+        if !detached.ids.is_empty() {
+            cursors::upsert_all(&mut *db, self.topic, detached).await?;
+            cursors::delete_done(&mut *db, self.topic, &detached.ids).await?;
+        }
+        if !replays.ids.is_empty() {
+            replays::advance_all(&mut *db, self.topic, replays).await?;
+            replays::complete(db, &replays.ids).await?;
+        }
+        Ok(())
+    }
+
+    async fn write_circuits(&self, db: &mut PgConnection) -> sqlx::Result<()> {
+        let circuits::Rows {
+            failed,
+            tripped,
+            succeeded,
+            recovered,
+        } = self.circuits;
+        if !failed.subscription_ids.is_empty() {
+            store::circuits::note_failures(&mut *db, failed).await?;
+        }
+        if !tripped.subscription_ids.is_empty() {
+            store::circuits::trip_all(&mut *db, tripped).await?;
+        }
+        if !succeeded.is_empty() {
+            store::circuits::note_successes(&mut *db, succeeded).await?;
+        }
+        if !recovered.is_empty() {
+            store::circuits::close_all(db, recovered).await?;
+        }
+        Ok(())
     }
 
     /// Dead letters before the pending rows they take the place of go.
@@ -106,6 +149,9 @@ impl Flush<'_> {
         if !self.rows.gone.is_empty() {
             let ids: Vec<Uuid> = self.rows.gone.iter().copied().collect();
             subscriptions::disable_all(&mut *db, &ids, GONE).await?;
+        }
+        if !self.rows.undelivered.is_empty() {
+            undelivered::add_all(&mut *db, &self.rows.undelivered()).await?;
         }
         if !self.rows.attempts.numbers.is_empty() {
             attempts::insert_all(db, &self.rows.attempts).await?;

@@ -1,0 +1,151 @@
+//! A program of the system, run as a process and ended with its handle.
+
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use reqwest::Client;
+use serde_json::{Value, json};
+
+use crate::stage::until;
+
+/// How long its probes may take to answer.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A running program, killed when it is dropped.
+pub struct Program {
+    child: Child,
+    url: String,
+    http: Client,
+}
+
+impl Program {
+    /// Starts it with a port of its own, which the variable `listen` names.
+    pub fn start(name: &str, listen: &str, settings: &[(&str, &str)], flags: &[&str]) -> Self {
+        let address = free_address();
+        let child = Command::new(path_of(name))
+            .args(flags)
+            .env(listen, &address)
+            .envs(settings.iter().copied())
+            .env("RUST_LOG", "warn")
+            .stdout(Stdio::piped())
+            .spawn();
+        Self {
+            child: child.unwrap_or_else(|error| panic!("{name} cannot be started: {error}")),
+            url: format!("http://{address}"),
+            http: Client::builder().timeout(PROBE_TIMEOUT).build().unwrap(),
+        }
+    }
+
+    /// Where it serves.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// What it says of a component in `/readyz`; `null` where nobody answers.
+    pub async fn component(&self, name: &str) -> Value {
+        self.readiness().await["components"][name].clone()
+    }
+
+    pub async fn is_ready(&self) -> bool {
+        self.readiness().await["ready"] == json!(true)
+    }
+
+    async fn readiness(&self) -> Value {
+        let answer = self.http.get(format!("{}/readyz", self.url)).send().await;
+        match answer {
+            Ok(response) => response.json().await.unwrap_or_default(),
+            Err(_) => Value::Null,
+        }
+    }
+
+    /// The value of a metric without labels, once there is one.
+    pub async fn metric(&self, name: &str) -> Option<f64> {
+        let answer = self.http.get(format!("{}/metrics", self.url)).send().await;
+        let text = answer.ok()?.text().await.ok()?;
+        let value = text.lines().find_map(|line| line.strip_prefix(name))?;
+        value.trim().parse().ok()
+    }
+
+    /// The most memory that was ever resident, in bytes.
+    pub fn peak_memory(&self) -> usize {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()));
+        let status = status.unwrap();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kibibytes = peak.unwrap().trim().trim_end_matches(" kB");
+        kibibytes.parse::<usize>().unwrap() * 1024
+    }
+
+    /// SIGKILL.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// It stands still, and knows nothing of it.
+    pub fn pause(&self) {
+        self.signal("-STOP");
+    }
+
+    /// It goes on.
+    pub fn resume(&self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, signal: &str) {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("kill").args([signal, &pid]).status();
+        assert!(sent.unwrap().success());
+    }
+
+    /// SIGTERM, and the exit status.
+    pub async fn stop(mut self) -> ExitStatus {
+        self.signal("-TERM");
+        self.exited().await
+    }
+
+    /// Waits until it ends by itself, well, and returns what it printed.
+    pub async fn ended(mut self) -> String {
+        assert!(self.exited().await.success());
+        self.printed()
+    }
+
+    /// SIGTERM, and what it printed until it ended, well.
+    pub async fn stopped(self) -> String {
+        self.signal("-TERM");
+        self.ended().await
+    }
+
+    async fn exited(&mut self) -> ExitStatus {
+        until("the program ends", async || {
+            self.child.try_wait().unwrap().is_some()
+        })
+        .await;
+        self.child.wait().unwrap()
+    }
+
+    fn printed(&mut self) -> String {
+        std::io::read_to_string(self.child.stdout.take().unwrap()).unwrap()
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // Fails only where it has ended.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// A port that was free a moment ago.
+fn free_address() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().to_string()
+}
+
+/// Beside the directory of the test itself.
+fn path_of(program: &str) -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    test.ancestors().nth(2).unwrap().join(program)
+}

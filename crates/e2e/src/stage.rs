@@ -1,0 +1,149 @@
+//! A stage for one test: a database, a topic and a consumer group of its own, and the programs.
+
+use std::time::Duration;
+
+use reqwest::Client;
+use serde_json::{Value, json};
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use crate::broker::Broker;
+use crate::program::Program;
+
+/// How long anything is waited for; no test waits that long unless it fails.
+pub const LONG: Duration = Duration::from_mins(2);
+
+/// How often a condition is looked at.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// The shortest session timeout a broker allows by default.
+const SESSION_TIMEOUT: &str = "6s";
+
+/// How many outcomes one flush takes here: it bounds what a kill may repeat.
+pub const FLUSH_OUTCOMES: usize = 200;
+
+/// Requests in flight to one subscription.
+pub const IN_FLIGHT: usize = 16;
+
+/// How many partitions a topic has.
+pub const PARTITIONS: i32 = 4;
+
+pub struct Stage {
+    pub broker: Broker,
+    database_url: String,
+    http: Client,
+    // Ended with the stage.
+    api: Program,
+}
+
+impl Stage {
+    /// A stage with a topic.
+    pub async fn new() -> Self {
+        let stage = Self::without_topic().await;
+        stage.broker.create_topic(PARTITIONS, &[]).await;
+        stage
+    }
+
+    pub async fn without_topic() -> Self {
+        drop(rustls::crypto::ring::default_provider().install_default());
+        let server = setting("TEST_DATABASE_URL");
+        let name = format!("e2e_{}", Uuid::new_v4().simple());
+        let mut admin = PgConnection::connect(&server).await.unwrap();
+        let create = AssertSqlSafe(format!("CREATE DATABASE {name}"));
+        sqlx::query(create).execute(&mut admin).await.unwrap();
+        let database_url = format!("{}/{name}", server.rsplit_once('/').unwrap().0);
+        let settings = [("DATABASE_URL", &*database_url)];
+        let stage = Self {
+            api: Program::start("api", "API_LISTEN", &settings, &[]),
+            broker: Broker {
+                brokers: setting("TEST_KAFKA_BROKERS"),
+                topic: name,
+            },
+            database_url,
+            http: Client::builder().timeout(LONG).build().unwrap(),
+        };
+        until("the API is ready", async || stage.api.is_ready().await).await;
+        stage
+    }
+
+    /// A processor that flushes little at a time, with those settings besides.
+    pub fn processor(&self, settings: &[(&str, &str)]) -> Program {
+        let (flush, in_flight) = (FLUSH_OUTCOMES.to_string(), IN_FLIGHT.to_string());
+        let Broker { brokers, topic } = &self.broker;
+        let mut all = vec![
+            ("DATABASE_URL", &*self.database_url),
+            ("KAFKA_BROKERS", &**brokers),
+            ("KAFKA_TOPIC", &**topic),
+            ("KAFKA_GROUP", &**topic),
+            ("KAFKA_SESSION_TIMEOUT", SESSION_TIMEOUT),
+            ("FLUSH_OUTCOMES", &*flush),
+            ("LANE_IN_FLIGHT", &*in_flight),
+            ("LEASE", "20s"),
+        ];
+        all.extend_from_slice(settings);
+        Program::start("processor", "PROCESSOR_ADMIN_LISTEN", &all, &[])
+    }
+
+    /// A system that publishes so many events at that rate.
+    pub fn system(&self, count: usize, rate: usize) -> Program {
+        let (count, rate) = (count.to_string(), rate.to_string());
+        self.system_with(&["--count", &count, "--rate", &rate])
+    }
+
+    pub fn system_with(&self, flags: &[&str]) -> Program {
+        let settings = [
+            ("KAFKA_BROKERS", &*self.broker.brokers),
+            ("KAFKA_TOPIC", &*self.broker.topic),
+        ];
+        Program::start("system", "SYSTEM_ADMIN_LISTEN", &settings, flags)
+    }
+
+    /// Subscribes a URL; its id.
+    pub async fn subscribe(&self, name: &str, url: &str) -> String {
+        let body = json!({"name": name, "url": url});
+        let made = self.post("/subscriptions", &body).await;
+        made["id"].as_str().unwrap().to_owned()
+    }
+
+    pub async fn post(&self, path: &str, body: &Value) -> Value {
+        let request = self.http.post(format!("{}{path}", self.api.url()));
+        let answer = request.json(body).send().await;
+        answer.unwrap().json().await.unwrap()
+    }
+
+    pub async fn get(&self, path: &str) -> Value {
+        let request = self.http.get(format!("{}{path}", self.api.url()));
+        request.send().await.unwrap().json().await.unwrap()
+    }
+
+    /// The dead letters, up to 1,000.
+    pub async fn dead_letters(&self) -> Vec<Value> {
+        let page = self.get("/dlqs?limit=1000").await;
+        page["items"].as_array().cloned().unwrap_or_default()
+    }
+
+    /// A connection to the database.
+    pub async fn database(&self) -> PgConnection {
+        PgConnection::connect(&self.database_url).await.unwrap()
+    }
+
+    /// One number out of the database.
+    pub async fn count(&self, sql: &'static str) -> i64 {
+        let mut db = self.database().await;
+        sqlx::query_scalar(sql).fetch_one(&mut db).await.unwrap()
+    }
+}
+
+/// Waits until the condition holds.
+pub async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let deadline = Instant::now() + LONG;
+    while !holds().await {
+        assert!(Instant::now() < deadline, "waited in vain: {what}");
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+fn setting(name: &str) -> String {
+    std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run scripts/test"))
+}

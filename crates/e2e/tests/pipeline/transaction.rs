@@ -1,0 +1,81 @@
+//! The recorder's transaction, interrupted where it hurts: all of it is written, or none.
+
+use e2e::load::{EVENTS, Load, PER_KILL};
+use e2e::stage::{Stage, until};
+use sqlx::{Connection, PgConnection};
+
+/// Connections of the processor to this database.
+const CONNECTED: &str = "SELECT count(*) FROM pg_stat_activity
+    WHERE datname = current_database() AND application_name = 'processor'";
+
+/// Those of them that wait for a lock.
+const BLOCKED: &str = "SELECT count(*) FROM pg_stat_activity
+    WHERE datname = current_database() AND application_name = 'processor'
+      AND wait_event_type = 'Lock'";
+
+/// How far it is settled, and how many attempts are recorded.
+async fn written(stage: &Stage) -> (i64, i64) {
+    let settled = "SELECT COALESCE(sum(next_offset), 0)::bigint FROM progress";
+    let attempts = "SELECT count(*) FROM attempts";
+    (stage.count(settled).await, stage.count(attempts).await)
+}
+
+#[tokio::test]
+async fn a_kill_in_the_middle_of_the_transaction_leaves_nothing_of_it() {
+    let load = Load::of(EVENTS).await;
+    let stage = &load.stage;
+    let processor = stage.processor(&[]);
+    let system = load.publish();
+    load.until_arrived(load.deliveries() / 4).await;
+    // Progress is written before the attempts, and they have to wait here.
+    let mut db = stage.database().await;
+    let mut barrier = db.begin().await.unwrap();
+    sqlx::query("LOCK TABLE attempts IN SHARE MODE")
+        .execute(&mut *barrier)
+        .await
+        .unwrap();
+    until("the transaction waits", async || {
+        stage.count(BLOCKED).await > 0
+    })
+    .await;
+    let before = written(stage).await;
+    processor.kill();
+    barrier.rollback().await.unwrap();
+    until("Postgres has noticed", async || {
+        stage.count(CONNECTED).await == 0
+    })
+    .await;
+    assert_eq!(written(stage).await, before);
+    let _processor = stage.processor(&[]);
+    system.ended().await;
+    load.all_arrived().await;
+    load.repeated_at_most(PER_KILL);
+}
+
+#[tokio::test]
+async fn connections_cut_again_and_again_cost_nothing() {
+    let load = Load::of(EVENTS).await;
+    let stage = &load.stage;
+    let _processor = stage.processor(&[]);
+    let system = load.publish();
+    let mut db = stage.database().await;
+    let cuts = 20;
+    for cut in 1..=cuts {
+        load.until_arrived(load.deliveries() * cut / (cuts + 1))
+            .await;
+        cut_all(&mut db).await;
+    }
+    system.ended().await;
+    load.all_arrived().await;
+    load.repeated_at_most(0);
+    until("all is recorded once", async || {
+        usize::try_from(written(stage).await.1).unwrap() == load.deliveries()
+    })
+    .await;
+}
+
+async fn cut_all(db: &mut PgConnection) {
+    let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+        WHERE datname = current_database() AND application_name = 'processor'";
+    sqlx::query(cut).execute(db).await.unwrap();
+}

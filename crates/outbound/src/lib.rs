@@ -1,0 +1,24 @@
+//! One POST to somebody's endpoint, and what it means.
+//!
+//! A [`Target`] says where and with which headers, an [`Outgoing`] what; [`Sender::attempt`] makes
+//! of them an [`Attempt`], within one deadline and whatever the receiver does. A receiver's failure
+//! is a [`Verdict`], never an error. Retries, rates and breakers are the business of the callers.
+
+mod attempt;
+mod certificate;
+mod connection;
+mod connector;
+mod control;
+mod outgoing;
+mod payload;
+mod sender;
+mod target;
+pub mod verdict;
+
+pub use attempt::{Attempt, Phases};
+pub use connection::{Connection, Tls};
+pub use control::{Control, MAX_PAUSE, WEBHOOK_DELIVERY};
+pub use outgoing::{Outgoing, WEBHOOK_REPLAY};
+pub use sender::{RESPONSE_LIMIT, SNIPPET_LIMIT, Sender};
+pub use target::{InvalidTarget, Target};
+pub use verdict::{Failure, Verdict};

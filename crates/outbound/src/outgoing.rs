@@ -1,0 +1,63 @@
+//! What goes to a target: an event's bytes, and the headers that are this attempt's.
+
+use bytes::Bytes;
+use chrono::Utc;
+use common::event::{TRACEPARENT, WEBHOOK_ATTEMPT, WEBHOOK_ID, WEBHOOK_TIMESTAMP};
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, InvalidHeaderValue};
+use uuid::Uuid;
+
+use crate::target::Target;
+
+/// Names the replay by which an event is sent, if it is not sent for the first time.
+pub const WEBHOOK_REPLAY: &str = "webhook-replay";
+
+/// What events are where nothing says otherwise.
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// How many headers an attempt adds to its target's, at most.
+const ADDED: usize = 6;
+
+/// An event on its way to one target, for the `number`th time.
+#[derive(Clone, Debug)]
+pub struct Outgoing<'a> {
+    /// The event's id, the same on every attempt.
+    pub id: &'a str,
+    /// The event, sent as it is.
+    pub payload: &'a Bytes,
+    /// `None`: `application/json`.
+    pub content_type: Option<&'a str>,
+    /// The trace it belongs to (W3C Trace Context).
+    pub traceparent: Option<&'a str>,
+    /// The replay it is sent by.
+    pub replay: Option<Uuid>,
+    /// Which attempt this is, from 1.
+    pub number: u32,
+}
+
+impl Outgoing<'_> {
+    /// The target's headers and this attempt's, in one map that is allocated once.
+    ///
+    /// # Errors
+    /// That a value does not fit in a header. None is left out for that, and none can end its
+    /// header and begin another.
+    pub(crate) fn headers(&self, target: &Target) -> Result<HeaderMap, InvalidHeaderValue> {
+        let mut headers = HeaderMap::with_capacity(target.headers.len() + ADDED);
+        // Appended, and not inserted: a target may have several of one name.
+        for (name, value) in &target.headers {
+            headers.append(name, value.clone());
+        }
+        let mut put = |name, value| headers.insert(HeaderName::from_static(name), value);
+        put(WEBHOOK_ID, HeaderValue::from_str(self.id)?);
+        put(WEBHOOK_TIMESTAMP, Utc::now().timestamp().into());
+        put(WEBHOOK_ATTEMPT, self.number.into());
+        if let Some(traceparent) = self.traceparent {
+            put(TRACEPARENT, HeaderValue::from_str(traceparent)?);
+        }
+        if let Some(replay) = self.replay {
+            put(WEBHOOK_REPLAY, HeaderValue::from_str(&replay.to_string())?);
+        }
+        let content_type = self.content_type.map(HeaderValue::from_str);
+        headers.insert(CONTENT_TYPE, content_type.unwrap_or(Ok(JSON))?);
+        Ok(headers)
+    }
+}

@@ -1,0 +1,147 @@
+//! Makes one attempt: one POST, within one deadline, and what it means.
+//!
+//! Promises that an attempt ends by its target's deadline whatever the receiver does, that no more
+//! than [`RESPONSE_LIMIT`] of its response is read, that no redirect is followed, and that the
+//! request goes out a second time only if the first went into a connection that was there before
+//! and ended without a byte of an answer: then nobody can have been listening.
+
+mod failure;
+mod heard;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{Method, Request};
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::ClientConfig;
+use rustls::crypto::ring;
+use rustls_platform_verifier::BuilderVerifierExt;
+use tokio::time::{Instant, timeout_at};
+
+use self::heard::Heard;
+use crate::attempt::Attempt;
+use crate::connector::{Connector, Settings};
+use crate::outgoing::Outgoing;
+use crate::payload::{Payload, Sent};
+use crate::target::Target;
+use crate::verdict::Failure;
+
+/// How much of a response is read, in bytes. A connection with more to come is not used again.
+pub const RESPONSE_LIMIT: usize = 8 * 1024;
+
+/// How much of a failure's response is recorded, in bytes.
+pub const SNIPPET_LIMIT: usize = 512;
+
+/// How long the head of a response may be, in bytes.
+const HEAD_LIMIT: usize = 32 * 1024;
+
+/// How long an idle connection is kept: shorter than the 5 s after which common servers close it.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// How many idle connections are kept to one host.
+const IDLE_PER_HOST: usize = 64;
+
+/// How connections are opened, within the attempt's deadline, and how many are kept.
+const SETTINGS: Settings = Settings {
+    timeout: Duration::from_secs(5),
+    kept: 1024,
+};
+
+/// One pooled client. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Sender {
+    pooled: Client<Connector, Payload>,
+    /// Opens a connection for every request.
+    fresh: Client<Connector, Payload>,
+}
+
+impl Sender {
+    /// A sender that trusts the certificates the platform does.
+    ///
+    /// # Errors
+    /// That TLS cannot be set up.
+    pub fn new() -> Result<Self, rustls::Error> {
+        let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()?
+            .with_platform_verifier()?
+            .with_no_client_auth();
+        Ok(Self::with(&Connector::new(&SETTINGS, tls)))
+    }
+
+    fn with(connector: &Connector) -> Self {
+        let client = |idle_per_host| {
+            Client::builder(TokioExecutor::new())
+                .pool_timer(TokioTimer::new())
+                .pool_idle_timeout(IDLE_TIMEOUT)
+                .pool_max_idle_per_host(idle_per_host)
+                .http1_max_buf_size(HEAD_LIMIT)
+                .set_host(false)
+                .build(connector.clone())
+        };
+        Self {
+            pooled: client(IDLE_PER_HOST),
+            fresh: client(0),
+        }
+    }
+
+    /// Posts to the target.
+    pub async fn attempt(&self, target: &Target, outgoing: &Outgoing<'_>) -> Attempt {
+        let started_at = Instant::now();
+        let sent = Sent::default();
+        let mut heard = Heard::default();
+        let exchange = self.exchange(target, outgoing, &sent, &mut heard);
+        let ended = timeout_at(started_at + target.timeout, exchange).await;
+        let sent_at = sent.get().copied();
+        let failure = match ended {
+            Ok(Err(failure)) => failure,
+            // Where it was not sent, no connection was opened in time.
+            _ if sent_at.is_none() => Failure::ConnectTimeout,
+            _ => Failure::Timeout,
+        };
+        heard.attempt(failure, started_at, sent_at)
+    }
+
+    /// One request and its response.
+    async fn exchange(
+        &self,
+        target: &Target,
+        outgoing: &Outgoing<'_>,
+        sent: &Sent,
+        heard: &mut Heard,
+    ) -> Result<(), Failure> {
+        let began_at = Instant::now();
+        let post = |client: &Client<_, _>| {
+            let request = request(target, outgoing, sent);
+            request.map(|request| client.request(request))
+        };
+        let response = match post(&self.pooled)?.await {
+            Err(error) if heard.broke(&error, began_at) => {
+                let again = post(&self.fresh)?.await;
+                again.inspect_err(|error| {
+                    heard.broke(error, began_at);
+                })
+            }
+            first => first,
+        };
+        let response = response.map_err(|error| failure::of(&error))?;
+        heard.read(response, began_at).await;
+        Ok(())
+    }
+}
+
+fn request(
+    target: &Target,
+    outgoing: &Outgoing<'_>,
+    sent: &Sent,
+) -> Result<Request<Payload>, Failure> {
+    let headers = outgoing.headers(target);
+    let mut request = Request::new(Payload::new(outgoing.payload.clone(), sent.clone()));
+    *request.method_mut() = Method::POST;
+    *request.uri_mut() = target.uri.clone();
+    *request.headers_mut() = headers.map_err(|_| Failure::InvalidRequest)?;
+    Ok(request)
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,0 +1,130 @@
+//! Each promise against a receiver that is a bare socket, so that it may misbehave.
+
+mod misbehaving;
+mod pool;
+mod promises;
+mod tls;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use rustls::RootCertStore;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+
+use super::*;
+
+const SHORT: Duration = Duration::from_millis(300);
+
+/// Long enough for anything but what never comes.
+const LONG: Duration = Duration::from_secs(10);
+
+const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+
+/// A sender that trusts those, and nobody else.
+fn trusting(roots: RootCertStore) -> Sender {
+    Sender::with(&Connector::new(&SETTINGS, tls(roots)))
+}
+
+fn tls(roots: RootCertStore) -> ClientConfig {
+    ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth()
+}
+
+fn sender() -> Sender {
+    trusting(RootCertStore::empty())
+}
+
+async fn post(sender: &Sender, target: &Target) -> Attempt {
+    let outgoing = Outgoing {
+        id: "event-1",
+        payload: &Bytes::from_static(b"{}"),
+        content_type: None,
+        traceparent: Some("00-1-2-01"),
+        replay: None,
+        number: 3,
+    };
+    sender.attempt(target, &outgoing).await
+}
+
+fn target(url: &str, timeout: Duration) -> Target {
+    Target::new(url, timeout).unwrap()
+}
+
+async fn attempt(url: &str, timeout: Duration) -> Attempt {
+    post(&sender(), &target(url, timeout)).await
+}
+
+/// A listener to whom deliveries go.
+struct Receiver {
+    url: String,
+    listener: TcpListener,
+}
+
+impl Receiver {
+    async fn new() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/hook", listener.local_addr().unwrap());
+        Self { url, listener }
+    }
+
+    fn target(&self) -> Target {
+        target(&self.url, LONG)
+    }
+
+    /// Takes a connection and reads its request.
+    async fn accept(&self) -> (TcpStream, String) {
+        let (mut stream, _) = self.listener.accept().await.unwrap();
+        let request = request(&mut stream).await;
+        (stream, request)
+    }
+
+    /// Takes a connection, reads its request, and writes that.
+    async fn answer(&self, bytes: &[u8]) -> (TcpStream, String) {
+        let (mut stream, request) = self.accept().await;
+        stream.write_all(bytes).await.unwrap();
+        (stream, request)
+    }
+
+    /// That nobody connects for a moment.
+    async fn is_left_alone(&self) -> bool {
+        tokio::time::timeout(SHORT, self.listener.accept())
+            .await
+            .is_err()
+    }
+}
+
+/// Reads to the end of the body `{}`.
+async fn request(stream: &mut (impl AsyncRead + Unpin)) -> String {
+    let mut request = Vec::new();
+    while !request.ends_with(b"\r\n\r\n{}") {
+        assert_ne!(stream.read_buf(&mut request).await.unwrap(), 0);
+    }
+    String::from_utf8(request).unwrap().to_lowercase()
+}
+
+/// One attempt at a receiver that answers with those bytes and closes.
+async fn answered(bytes: &[u8]) -> (Attempt, String) {
+    let receiver = Receiver::new().await;
+    let answer = async { receiver.answer(bytes).await.1 };
+    tokio::join!(attempt(&receiver.url, LONG), answer)
+}
+
+/// An address that takes no connection and refuses none, for as long as the rest is held: the
+/// listener never accepts, and its backlog is full.
+pub(crate) async fn black_hole() -> (SocketAddr, (TcpListener, Vec<TcpStream>)) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(1).unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut waiting = Vec::new();
+    while let Ok(taken) = tokio::time::timeout(SHORT, TcpStream::connect(address)).await {
+        waiting.push(taken.unwrap());
+        assert!(waiting.len() < 100, "the backlog has no end");
+    }
+    (address, (listener, waiting))
+}

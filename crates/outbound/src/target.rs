@@ -1,0 +1,116 @@
+//! Where an event goes: an endpoint, and what every POST to it carries. Made once, for many.
+
+use std::time::Duration;
+
+use common::event::USER_AGENT;
+use http::header::{self, HeaderMap, HeaderValue, InvalidHeaderValue};
+use http::uri::{Authority, Uri};
+use url::Url;
+
+/// An endpoint, with the headers and the deadline of every attempt at it.
+#[derive(Clone, Debug)]
+pub struct Target {
+    pub(crate) uri: Uri,
+    pub(crate) headers: HeaderMap,
+    pub(crate) timeout: Duration,
+}
+
+/// Why an endpoint is none.
+#[derive(Debug, thiserror::Error)]
+pub enum InvalidTarget {
+    /// It is no absolute URL.
+    #[error("its URL is broken")]
+    Url(#[from] url::ParseError),
+    /// It is one, but nothing that can be asked for by HTTP.
+    #[error("its URL is not that of a webhook")]
+    NotHttp,
+    /// It holds characters that stand in no request.
+    #[error("its URL does not fit in a request")]
+    Unfit(#[from] http::Error),
+}
+
+impl Target {
+    /// How long an attempt may take.
+    pub fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// An endpoint, at which an attempt takes no longer than `timeout`. The URL's credentials, if
+    /// it has some, are left out.
+    ///
+    /// # Errors
+    /// Why no event can go there.
+    pub fn new(url: &str, timeout: Duration) -> Result<Self, InvalidTarget> {
+        let mut url = Url::parse(url)?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(InvalidTarget::NotHttp);
+        }
+        // They fail only where there is no host.
+        let bare = url.set_username("").and_then(|()| url.set_password(None));
+        bare.map_err(|()| InvalidTarget::NotHttp)?;
+        let uri: Uri = url.as_str().parse().map_err(http::Error::from)?;
+        let authority = uri.authority().map_or("", Authority::as_str);
+        let host = HeaderValue::from_str(authority).map_err(http::Error::from)?;
+        let mut headers = HeaderMap::new();
+        headers.insert(header::HOST, host);
+        headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
+        Ok(Self {
+            uri,
+            headers,
+            timeout,
+        })
+    }
+
+    /// Lets every POST carry the token as `Authorization: Bearer`.
+    ///
+    /// # Errors
+    /// That the token does not fit in a header.
+    pub fn authorize(&mut self, token: &str) -> Result<(), InvalidHeaderValue> {
+        let mut bearer = HeaderValue::try_from(format!("Bearer {token}"))?;
+        bearer.set_sensitive(true);
+        self.headers.insert(header::AUTHORIZATION, bearer);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn target(url: &str) -> Result<Target, InvalidTarget> {
+        Target::new(url, Duration::from_secs(1))
+    }
+
+    #[test]
+    fn an_endpoint_is_asked_for_by_the_name_it_has() {
+        for (url, host, path) in [
+            ("http://Example.com", "example.com", "/"),
+            ("http://example.com:80/a?b=c#d", "example.com", "/a?b=c"),
+            ("https://example.com:8443/ü", "example.com:8443", "/%C3%BC"),
+            ("https://user:secret@example.com/", "example.com", "/"),
+            ("http://bücher.example/", "xn--bcher-kva.example", "/"),
+            ("http://[::1]:9/", "[::1]:9", "/"),
+            ("http://2130706433/", "127.0.0.1", "/"),
+        ] {
+            let target = target(url).unwrap();
+            assert_eq!(target.headers[header::HOST], host, "{url}");
+            assert_eq!(target.uri.path_and_query().unwrap(), path, "{url}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_endpoint_is_refused() {
+        assert!(matches!(target("/hook"), Err(InvalidTarget::Url(_))));
+        assert!(matches!(target("ftp://a/"), Err(InvalidTarget::NotHttp)));
+        assert!(matches!(target("http://"), Err(InvalidTarget::Url(_))));
+    }
+
+    #[test]
+    fn a_token_that_would_end_its_header_is_refused_and_one_that_fits_is_not_shown() {
+        let mut target = target("http://a/").unwrap();
+        target.authorize("a\r\nx: y").unwrap_err();
+        target.authorize("secret").unwrap();
+        assert_eq!(target.headers[header::AUTHORIZATION], "Bearer secret");
+        assert!(!format!("{target:?}").contains("secret"));
+    }
+}

@@ -1,0 +1,457 @@
+//! Catching up: stretches of the log are read again, and what their subscriptions want of them is
+//! queued in the lanes, beside and after what comes live.
+//!
+//! One pass a partition carries all that have room; who has none falls off, and rides again from
+//! there. Near the head a subscription is attached again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::store::replays::Range;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::Engine;
+use crate::bucket::Bucket;
+use crate::delivery::{DELIVERY_BYTES, Delivery, Outcome, Source, Ticket};
+use crate::event::{self, Event, Record, Subject};
+use crate::fan_out;
+use crate::reader::{Command, Read};
+use crate::recorder::{Entry, Settled};
+use crate::stretches::{Key, Pass, Stretch};
+use crate::subscription::Subscription;
+
+/// Planning takes no more than one part in so many of the time.
+const PAUSE_PER_PLAN: u32 = 20;
+
+/// And is made no more often than this.
+const LEAST_PAUSE: Duration = Duration::from_millis(5);
+
+/// The pause where nothing called for a plan: rates and rooms come back by themselves.
+pub(super) const IDLE_PAUSE: Duration = Duration::from_millis(100);
+
+/// A running replay.
+#[derive(Debug)]
+pub struct Replay {
+    bucket: Option<Bucket>,
+}
+
+impl Engine {
+    /// Begins passes where somebody can ride, and attaches who stands at the head.
+    pub(super) fn plan(&mut self) {
+        let began = Instant::now();
+        if self.plan_at > began {
+            return;
+        }
+        for partition in self.stretches.unread() {
+            self.attach_at_head(partition);
+            self.begin_pass(partition);
+        }
+        let pause = (began.elapsed() * PAUSE_PER_PLAN).clamp(LEAST_PAUSE, Duration::from_secs(1));
+        self.plan_at = Instant::now() + pause.max(IDLE_PAUSE);
+        self.earliest_plan = Instant::now() + pause;
+    }
+
+    /// Something made room: plan as soon as that is allowed.
+    pub(super) fn plan_soon(&mut self) {
+        self.plan_at = self.plan_at.min(self.earliest_plan);
+    }
+
+    fn begin_pass(&mut self, partition: i32) {
+        let now = Instant::now();
+        let (index, lanes, circuits) = (&self.index, &self.lanes, &self.circuits);
+        let replays = &mut self.replays;
+        let may = |key: &Key, stretch: &Stretch| {
+            if stretch.spills() {
+                return true;
+            }
+            let id = key.subscription_id;
+            let paced = key.replay.is_none_or(|replay| {
+                let bucket = replays
+                    .get_mut(&replay)
+                    .and_then(|replay| replay.bucket.as_mut());
+                bucket.is_none_or(|bucket| bucket.is_full(now))
+            });
+            let shut = circuits.get(&id).is_some_and(super::gates::Known::is_open);
+            let active = index.get(id).is_some_and(|known| known.active);
+            active && !shut && !stretch.is_done() && paced && lanes.has_room_to_catch_up(id)
+        };
+        let Some(pass) = self.stretches.begin_pass(partition, may) else {
+            return;
+        };
+        let command = Command::Read {
+            partition,
+            pass: pass.id,
+            from: pass.position,
+        };
+        for key in pass.riders.clone() {
+            self.hold_if_coalesced(partition, key);
+        }
+        if self.reader.try_send(command).is_err() {
+            self.stretches.end_pass(partition);
+        }
+    }
+
+    /// Of a subscription that wants the newest of each key only, nothing goes out before all has
+    /// been read.
+    fn hold_if_coalesced(&mut self, partition: i32, key: Key) {
+        let subscription = self.index.get(key.subscription_id).cloned();
+        let behind = self
+            .stretches
+            .get(partition, key)
+            .is_some_and(|stretch| !stretch.is_done());
+        if let Some(subscription) = subscription.filter(|known| known.policy.coalesces) {
+            self.lanes.hold_catch_up(&subscription, behind);
+        }
+    }
+
+    fn attach_at_head(&mut self, partition: i32) {
+        let Some(head) = self.ownership.head(partition) else {
+            return;
+        };
+        for key in self.stretches.at_head(partition, head.offset) {
+            if self.is_let_through(key.subscription_id) {
+                self.attach(partition, key);
+                self.release_held(key);
+            }
+        }
+    }
+
+    fn release_held(&mut self, key: Key) {
+        if let Some(subscription) = self.index.get(key.subscription_id).cloned()
+            && subscription.policy.coalesces
+        {
+            self.lanes.hold_catch_up(&subscription, false);
+        }
+    }
+
+    /// What the reader brings.
+    pub(super) fn read(&mut self, read: Read) {
+        match read {
+            Read::Record { pass, record } => {
+                if self.stretches.pass(record.partition, pass).is_some() {
+                    self.carry(record);
+                }
+            }
+            Read::End {
+                pass,
+                partition,
+                until,
+            } => {
+                if self.stretches.pass(partition, pass).is_some() {
+                    self.reach_end(partition, until);
+                }
+            }
+            Read::Failed { pass, partition } => {
+                if self.stretches.pass(partition, pass).is_some() {
+                    self.stretches.end_pass(partition);
+                }
+            }
+        }
+    }
+
+    /// Takes all riders of a pass past a record.
+    fn carry(&mut self, record: Record) {
+        let (partition, offset) = (record.partition, record.offset);
+        let Some(mut pass) = self.stretches.end_pass(partition) else {
+            return;
+        };
+        let position = std::mem::replace(&mut pass.position, offset + 1);
+        // What is no event was buried when it came.
+        let read = event::read(&record, &self.settings.topic).ok();
+        let event = read.map(|(id, subject)| (Arc::new(event_of(record, id, &subject)), subject));
+        pass.riders.retain(|key| {
+            let rides = self
+                .stretches
+                .get(partition, *key)
+                .is_some_and(|s| s.next >= position);
+            rides && self.carry_one((partition, offset), *key, event.as_ref())
+        });
+        self.go_on(partition, pass);
+    }
+
+    /// Takes one rider past an offset; whether it rides on.
+    fn carry_one(
+        &mut self,
+        (partition, offset): (i32, i64),
+        key: Key,
+        event: Option<&(Arc<Event>, Subject)>,
+    ) -> bool {
+        let Some(stretch) = self.stretches.get(partition, key).copied() else {
+            return false;
+        };
+        if offset < stretch.next {
+            return true;
+        }
+        if stretch.end.is_some_and(|end| offset >= end) {
+            self.finish_stretch(partition, key);
+            return false;
+        }
+        let Some(subscription) = self.index.get(key.subscription_id).cloned() else {
+            return false;
+        };
+        let wanted = event.filter(|(_, subject)| fan_out::wants(&subscription, subject));
+        if let Some((event, _)) = wanted {
+            if stretch.spills() {
+                self.spill((partition, offset), key, event);
+            } else if !self.take_along((partition, offset), key, &subscription, event) {
+                return false;
+            }
+        }
+        if let Some(stretch) = self.stretches.get_mut(partition, key) {
+            stretch.next = offset + 1;
+            if wanted.is_some() {
+                stretch.told = offset + 1;
+            }
+        }
+        !stretch.spills()
+            || offset + 1 < stretch.spill_until
+            || self.is_let_through(key.subscription_id)
+    }
+
+    /// Queues an event of a stretch, if its lane is open and has room, and its replay has a token.
+    fn take_along(
+        &mut self,
+        at: (i32, i64),
+        key: Key,
+        subscription: &Arc<Subscription>,
+        event: &Arc<Event>,
+    ) -> bool {
+        if !self.is_let_through(key.subscription_id) {
+            return false;
+        }
+        if self.lanes.room_for_catch_up(key.subscription_id) == 0 {
+            // More keys than fit: the newest of each cannot be waited for.
+            self.release_held(key);
+            return false;
+        }
+        let bucket = key
+            .replay
+            .and_then(|replay| self.replays.get_mut(&replay)?.bucket.as_mut());
+        if bucket.is_some_and(|bucket| bucket.take(Instant::now()).is_err()) {
+            return false;
+        }
+        let Some(delivery) = self.again(at, key, event) else {
+            return false;
+        };
+        self.queue(subscription, delivery);
+        true
+    }
+
+    /// Makes a pending row of an event before retention takes it.
+    fn spill(&mut self, at: (i32, i64), key: Key, event: &Arc<Event>) {
+        if let Some(delivery) = self.again(at, key, event) {
+            let parked = Settled::unattempted(delivery, Outcome::PARKED);
+            self.outbox.push_back(Entry::Settled(parked));
+        }
+    }
+
+    /// A delivery of a stretch, which holds its cursor from now on.
+    fn again(
+        &mut self,
+        (partition, offset): (i32, i64),
+        key: Key,
+        event: &Arc<Event>,
+    ) -> Option<Delivery> {
+        let epoch = self.ownership.epoch(partition)?;
+        let ticket = || Ticket {
+            partition,
+            epoch,
+            offset,
+        };
+        self.outbox.push_back(Entry::Read {
+            key,
+            at: ticket(),
+            deliveries: 1,
+        });
+        Some(Delivery {
+            ticket: ticket(),
+            subscription_id: key.subscription_id,
+            event: event.clone(),
+            attempts: 0,
+            source: Source::CatchUp,
+            replay: key.replay,
+            queued_at: Instant::now(),
+            hold: self.budget.hold(DELIVERY_BYTES),
+        })
+    }
+
+    /// All that the partition held when the pass began has been read.
+    fn reach_end(&mut self, partition: i32, until: i64) {
+        let Some(mut pass) = self.stretches.end_pass(partition) else {
+            return;
+        };
+        pass.position = pass.position.max(until);
+        pass.riders.retain(|key| {
+            let Some(stretch) = self.stretches.get_mut(partition, *key) else {
+                return false;
+            };
+            // Offsets without a record, at the end of the log.
+            stretch.next = stretch
+                .next
+                .max(stretch.end.map_or(until, |end| end.min(until)));
+            if stretch.is_done() {
+                self.finish_stretch(partition, *key);
+                return false;
+            }
+            true
+        });
+        self.go_on(partition, pass);
+    }
+
+    /// The pass goes on with who is left, or ends.
+    fn go_on(&mut self, partition: i32, mut pass: Pass) {
+        if let Some(head) = self.ownership.head(partition) {
+            pass.riders.retain(|key| {
+                let stretch = self.stretches.get(partition, *key);
+                let reached = stretch.is_some_and(|s| s.end.is_none() && s.next >= head.offset);
+                if !reached || !self.is_let_through(key.subscription_id) {
+                    return true;
+                }
+                self.attach(partition, *key);
+                self.release_held(*key);
+                false
+            });
+        }
+        if pass.riders.is_empty() {
+            if self.reader.try_send(Command::Stop { partition }).is_err() {
+                tracing::debug!(
+                    partition,
+                    "the reader is busy; what it brings is not wanted"
+                );
+            }
+            self.plan_soon();
+        } else {
+            self.stretches.resume_pass(partition, pass);
+        }
+    }
+
+    fn finish_stretch(&mut self, partition: i32, key: Key) {
+        if let Some(stretch) = self.stretches.get_mut(partition, key) {
+            stretch.next = stretch.end.unwrap_or(stretch.next);
+        }
+        self.tell_read(partition, key);
+        self.release_held(key);
+        if key.replay.is_some() {
+            self.stretches.close(partition, key);
+        }
+    }
+
+    /// Tells the recorder how far a stretch was read, where nothing in it said so.
+    pub(super) fn tell_read(&mut self, partition: i32, key: Key) {
+        let Some(mut at) = self.ownership.head(partition) else {
+            return;
+        };
+        let Some(stretch) = self.stretches.get_mut(partition, key) else {
+            return;
+        };
+        if stretch.next > stretch.told {
+            stretch.told = stretch.next;
+            at.offset = stretch.next - 1;
+            self.outbox.push_back(Entry::Read {
+                key,
+                at,
+                deliveries: 0,
+            });
+        }
+    }
+
+    /// Progress of stretches that wanted nothing of what they read, and those that are over.
+    pub(super) fn tidy_stretches(&mut self) {
+        for (partition, key) in self.stretches.riders() {
+            self.tell_read(partition, key);
+        }
+        for partition in self.ownership.open() {
+            if let Some(head) = self.ownership.head(partition) {
+                self.stretches.close_passed(partition, head.offset);
+            }
+        }
+    }
+
+    /// The replays that run, with what is left of them.
+    pub(super) fn replays(&mut self, ranges: &[Range]) {
+        let running = |id: &Uuid| ranges.iter().any(|range| range.replay_id == *id);
+        self.replays.retain(|id, _| running(id));
+        let over = self
+            .stretches
+            .of(|key| key.replay.is_some_and(|id| !running(&id)));
+        for (partition, key) in over {
+            self.close_stretch(partition, key);
+        }
+        for range in ranges {
+            self.open_replay(range);
+        }
+        self.plan_at = Instant::now();
+    }
+
+    pub(super) fn open_replay(&mut self, range: &Range) {
+        let Some(epoch) = self.ownership.epoch(range.partition) else {
+            return;
+        };
+        tracing::debug!(replay.id = %range.replay_id, partition = range.partition, epoch, "replaying");
+        let share = self.lanes.share();
+        self.replays
+            .entry(range.replay_id)
+            .or_insert_with(|| Replay {
+                bucket: range
+                    .rate
+                    .map(|rate| Bucket::new(rate * share, Instant::now())),
+            });
+        let key = Key {
+            subscription_id: range.subscription_id,
+            replay: Some(range.replay_id),
+        };
+        let stretch = Stretch::new(range.next_offset, Some(range.end_offset));
+        if self.stretches.open(range.partition, key, stretch) {
+            self.outbox.push_back(Entry::Opened {
+                partition: range.partition,
+                key,
+                next: range.next_offset,
+                end: Some(range.end_offset),
+            });
+        }
+    }
+
+    /// Nobody wants a stretch any more: what is queued of it is dropped.
+    pub(super) fn close_stretch(&mut self, partition: i32, key: Key) {
+        let theirs = |delivery: &Delivery| {
+            matches!(delivery.source, Source::CatchUp)
+                && delivery.key() == key
+                && delivery.ticket.partition == partition
+        };
+        drop(self.lanes.withdraw_from(key.subscription_id, theirs));
+        self.stretches.close(partition, key);
+        self.outbox.push_back(Entry::Closed { partition, key });
+    }
+
+    /// Retention comes near: what lies before this offset goes to pending rows.
+    pub(super) fn spill_before(&mut self, partition: i32, offset: i64) {
+        let keys = self.stretches.of(|key| key.replay.is_none());
+        for (of, key) in keys {
+            let spills = self
+                .index
+                .get(key.subscription_id)
+                .is_some_and(|known| known.spills);
+            if of == partition
+                && spills
+                && let Some(stretch) = self.stretches.get_mut(partition, key)
+            {
+                stretch.spill_until = stretch.spill_until.max(offset);
+            }
+        }
+        self.plan_soon();
+    }
+}
+
+/// The event of a record, as its deliveries share it.
+pub(super) fn event_of(record: Record, id: String, subject: &Subject) -> Event {
+    Event {
+        id,
+        published_at: record.published_at(),
+        payload: record.value.unwrap_or_default(),
+        content_type: record.content_type,
+        traceparent: record.traceparent,
+        key: Some(subject.city.clone()),
+        hold: record.hold,
+    }
+}

@@ -1,0 +1,129 @@
+//! What is in flight: attempts as tasks, each with its delivery, fast or slow.
+//!
+//! A request that does not answer becomes slow and gives its place to others. The slow pool is
+//! bounded by what a process may have open: when it is full, the oldest is aborted.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use outbound::{Attempt, Failure};
+use tokio::task::{Id, JoinSet};
+use tokio::time::Instant;
+
+use crate::delivery::Delivery;
+use crate::subscription::Subscription;
+
+/// One attempt that has not ended.
+#[derive(Debug)]
+pub struct Flying {
+    pub delivery: Delivery,
+    pub subscription: Arc<Subscription>,
+    pub started_at: Instant,
+    pub is_slow: bool,
+    abort: tokio::task::AbortHandle,
+}
+
+/// All of them.
+#[derive(Debug)]
+pub struct Flight {
+    tasks: JoinSet<Attempt>,
+    by_task: HashMap<Id, Flying>,
+    slow: usize,
+    /// How many may be slow.
+    limit: usize,
+}
+
+impl Flight {
+    pub fn new(limit: usize) -> Self {
+        Self {
+            tasks: JoinSet::new(),
+            by_task: HashMap::new(),
+            slow: 0,
+            limit,
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.tasks.is_empty()
+    }
+
+    /// How many are slow.
+    pub fn slow(&self) -> usize {
+        self.slow
+    }
+
+    pub fn begin(
+        &mut self,
+        delivery: Delivery,
+        subscription: Arc<Subscription>,
+        attempting: impl Future<Output = Attempt> + Send + 'static,
+    ) {
+        let abort = self.tasks.spawn(attempting);
+        let flying = Flying {
+            delivery,
+            subscription,
+            started_at: Instant::now(),
+            is_slow: false,
+            abort: abort.clone(),
+        };
+        self.by_task.insert(abort.id(), flying);
+    }
+
+    /// Waits for the next to end; `None` for one that was aborted. Cancel-safe.
+    ///
+    /// # Errors
+    /// That an attempt panicked.
+    pub async fn next(&mut self) -> anyhow::Result<Option<(Flying, Attempt)>> {
+        match self.tasks.join_next_with_id().await {
+            None => Ok(None),
+            Some(Ok((id, attempt))) => Ok(self.land(id).map(|flying| (flying, attempt))),
+            Some(Err(error)) if error.is_cancelled() => Ok(None),
+            Some(Err(error)) => Err(error).context("an attempt ended badly"),
+        }
+    }
+
+    /// Those that have taken longer than their lane thinks usual, since they are slow from now on.
+    pub fn slow_down(
+        &mut self,
+        now: Instant,
+        mut slow_after: impl FnMut(&Delivery) -> Duration,
+    ) -> Vec<&Delivery> {
+        let mut slowed = Vec::new();
+        for flying in self.by_task.values_mut().filter(|flying| !flying.is_slow) {
+            if now - flying.started_at >= slow_after(&flying.delivery) {
+                flying.is_slow = true;
+                self.slow += 1;
+                slowed.push(&flying.delivery);
+            }
+        }
+        slowed
+    }
+
+    /// Aborts the oldest while more are slow than may be.
+    pub fn abort_oldest(&mut self, now: Instant) -> Vec<(Flying, Attempt)> {
+        let mut aborted = Vec::new();
+        while self.slow > self.limit {
+            let slow = self.by_task.iter().filter(|(_, flying)| flying.is_slow);
+            let Some((id, _)) = slow.min_by_key(|(_, flying)| flying.started_at) else {
+                break;
+            };
+            let id = *id;
+            aborted.extend(self.land(id).map(|flying| {
+                flying.abort.abort();
+                // It may have arrived.
+                let latency = now - flying.started_at;
+                let attempt = Attempt::failed(Failure::Aborted, flying.started_at, latency);
+                (flying, attempt)
+            }));
+        }
+        aborted
+    }
+
+    fn land(&mut self, id: Id) -> Option<Flying> {
+        let flying = self.by_task.remove(&id)?;
+        self.slow -= usize::from(flying.is_slow);
+        Some(flying)
+    }
+}

@@ -1,0 +1,60 @@
+//! Which lanes do not keep up, and by whose doing.
+//!
+//! A full lane that is busy delivering holds the topic up for a moment: that is back-pressure. One
+//! that is slower than the others, or does not deliver at all, must not: its subscription leaves
+//! the log and catches up at its own pace.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::Lanes;
+use super::lane::Lane;
+
+/// A full lane holds the topic up only while it delivers; it has so long to show that.
+const GRACE: Duration = Duration::from_millis(250);
+
+/// A full lane that takes so many times as long for a delivery as is typical is behind by its own
+/// doing.
+const LAG_FACTOR: u32 = 4;
+
+impl Lanes {
+    /// Lanes that are full, in two kinds: whether one holds the topic up because it is busy
+    /// delivering, and those that do not keep up and have to catch up by themselves.
+    pub fn full(&self, now: Instant) -> (bool, Vec<Uuid>) {
+        let (behind, busy): (Vec<Uuid>, Vec<Uuid>) =
+            self.full.iter().partition(|id| self.is_behind(**id, now));
+        (!busy.is_empty(), behind)
+    }
+
+    /// Whether the fan-out has to look at [`Lanes::full`].
+    pub fn is_any_full(&self) -> bool {
+        !self.full.is_empty()
+    }
+
+    fn is_behind(&self, id: Uuid, now: Instant) -> bool {
+        let Some(lane) = self.by_subscription.get(&id) else {
+            return false;
+        };
+        let shown = lane.last_success.max(lane.full_since);
+        if lane.slow > 0 || shown.is_some_and(|at| now - at > GRACE) {
+            return true;
+        }
+        match (lane.pace.interval(), self.typical.get()) {
+            (Some(interval), Some(typical)) => interval > typical * LAG_FACTOR,
+            _ => false,
+        }
+    }
+
+    /// The lanes whose oldest live delivery has waited longer than `patience`: a slow receiver
+    /// must not hold its partition's progress back.
+    pub fn overdue(&self, now: Instant, patience: Duration) -> Vec<Uuid> {
+        let late = |lane: &Lane| {
+            let first = lane.live.front();
+            first.is_some_and(|delivery| now - delivery.queued_at > patience)
+        };
+        let late = self.by_subscription.iter().filter(|(_, lane)| late(lane));
+        late.map(|(id, _)| *id).collect()
+    }
+}
