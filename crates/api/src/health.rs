@@ -27,7 +27,7 @@ pub async fn watch_postgres(
     let mut watched = Watched::new("postgres", postgres);
     let mut ticks = ticks(PING_INTERVAL);
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
-        watched.say(ping(&db).await);
+        watched.say(&ping(&db).await);
     }
     Ok(())
 }
@@ -44,7 +44,7 @@ pub async fn watch_kafka(
         let Some(answer) = stop.run_until_cancelled(log.ping()).await else {
             break;
         };
-        watched.say(answer.map_err(|error| {
+        watched.say(&answer.map_err(|error| {
             let error = anyhow::Error::new(error);
             format!("replays and previews wait for it: {error:#}")
         }));
@@ -74,9 +74,9 @@ impl Watched {
         }
     }
 
-    fn say(&mut self, pong: Result<(), String>) {
+    fn say(&mut self, pong: &Result<(), String>) {
         let name = self.name;
-        match &pong {
+        match pong {
             Ok(()) if !self.answered => tracing::info!("{name} answers"),
             Err(reason) if self.answered => tracing::error!(reason, "{name} does not answer"),
             Ok(()) | Err(_) => {}

@@ -1,6 +1,7 @@
 //! How to reach Kafka: the flags every client of it shares, and the client configuration they make.
 
 use rdkafka::ClientConfig;
+use rdkafka::config::RDKafkaLogLevel;
 
 /// Where the brokers are and which topic carries the events.
 #[derive(Clone, Debug, clap::Args)]
@@ -26,4 +27,10 @@ impl KafkaArgs {
             .set("reconnect.backoff.max.ms", "2000");
         config
     }
+}
+
+/// What librdkafka says of single connections. It mends them itself, and what lasts is reported
+/// by whoever waits for it.
+pub fn quiet_log(level: RDKafkaLogLevel, facility: &str, message: &str) {
+    tracing::debug!(target: "librdkafka", ?level, facility, message);
 }

@@ -11,3 +11,4 @@ pub mod lifecycle;
 pub mod probes;
 pub mod store;
 pub mod telemetry;
+pub mod topic;

@@ -71,11 +71,13 @@ impl Stage {
     pub fn processor(&self, settings: &[(&str, &str)]) -> Program {
         let (flush, in_flight) = (FLUSH_OUTCOMES.to_string(), IN_FLIGHT.to_string());
         let Broker { brokers, topic } = &self.broker;
+        let operations = format!("{topic}-operations");
         let mut all = vec![
             ("DATABASE_URL", &*self.database_url),
             ("KAFKA_BROKERS", &**brokers),
             ("KAFKA_TOPIC", &**topic),
             ("KAFKA_GROUP", &**topic),
+            ("OPERATIONS_TOPIC", &*operations),
             ("KAFKA_SESSION_TIMEOUT", SESSION_TIMEOUT),
             ("FLUSH_OUTCOMES", &*flush),
             ("LANE_IN_FLIGHT", &*in_flight),

@@ -73,6 +73,12 @@ pub struct Config {
     /// How many outcomes are written at once.
     #[arg(long, env = "FLUSH_OUTCOMES", default_value = "5000", value_parser = positive())]
     pub flush_outcomes: u64,
+    /// The topic of operational events, which is made if it is missing.
+    #[arg(long, env = "OPERATIONS_TOPIC", default_value = "operations")]
+    pub operations_topic: String,
+    /// After how long of nothing but failures a subscription is disabled that does not say.
+    #[arg(long, env = "DISABLE_AFTER", default_value = "5days", value_parser = human::duration)]
+    pub disable_after: Duration,
     /// For how many days the record of attempts is kept.
     #[arg(long, env = "ATTEMPTS_KEPT_DAYS", default_value = "14", value_parser = positive())]
     pub attempts_kept_days: u64,
@@ -83,7 +89,7 @@ pub struct Config {
     #[arg(long, env = "PROCESSOR_DRAIN_TIMEOUT", default_value = "20s", value_parser = human::duration)]
     pub drain_timeout: Duration,
     /// How many connections to Postgres are open at most.
-    #[arg(long, env = "PROCESSOR_CONNECTIONS", default_value = "8", value_parser = value_parser!(u32).range(MIN_CONNECTIONS..))]
+    #[arg(long, env = "PROCESSOR_CONNECTIONS", default_value = "12", value_parser = value_parser!(u32).range(MIN_CONNECTIONS..))]
     pub connections: u32,
     /// Where Kafka is.
     #[command(flatten)]
@@ -96,8 +102,9 @@ pub struct Config {
     pub telemetry: TelemetryArgs,
 }
 
-/// The listener keeps one; the recorder, the claimer, the consumer and maintenance take turns.
-const MIN_CONNECTIONS: i64 = 4;
+/// Each of the two topics' listeners keeps one; recorders, claimers, consumers and the rest take
+/// turns.
+const MIN_CONNECTIONS: i64 = 6;
 
 /// What is left of a drain when the last attempt has ended: to record, to commit, to leave the
 /// consumer group.
@@ -119,6 +126,11 @@ impl Config {
              requests in flight are cut off at every stop",
             self.drain_timeout,
             self.attempt_timeout,
+        );
+        ensure!(
+            self.operations_topic != self.kafka.kafka_topic,
+            "OPERATIONS_TOPIC and KAFKA_TOPIC must not be the same ({})",
+            self.operations_topic,
         );
         ensure!(
             self.lease >= 2 * self.attempt_timeout,

@@ -39,7 +39,7 @@ use self::ownership::Ownership;
 use crate::blocked::Blocked;
 use crate::budget::Budget;
 use crate::delivery::Lease;
-use crate::event::Record;
+use crate::event::{Kind, Record};
 use crate::fan_out::Index;
 use crate::lanes::{Lanes, Limits};
 use crate::observe;
@@ -144,6 +144,7 @@ pub struct Inputs {
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub topic: String,
+    pub kind: Kind,
     /// This replica, as the tables name it.
     pub owner: String,
     pub schedule: Schedule,

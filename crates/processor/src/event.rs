@@ -51,6 +51,15 @@ impl Record {
     }
 }
 
+/// What a topic carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Temperatures.
+    Readings,
+    /// What happened to subscriptions: for those only that name its type.
+    Operations,
+}
+
 /// What a delivery needs of an event to be sent.
 #[derive(Debug)]
 pub struct Event {
@@ -85,7 +94,33 @@ impl Event {
 #[derive(Debug, PartialEq, Eq)]
 pub struct Subject {
     pub event_type: String,
-    pub city: String,
+    pub about: About,
+}
+
+/// Of what an event tells; also what deliveries are ordered and coalesced by.
+#[derive(Debug, PartialEq, Eq)]
+pub enum About {
+    City(String),
+    Subscription(Uuid),
+}
+
+impl Subject {
+    /// As the table `pending_deliveries` keeps it.
+    pub fn key(&self) -> String {
+        match &self.about {
+            About::City(city) => city.clone(),
+            About::Subscription(id) => id.to_string(),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct OperationsWire<'a> {
+    #[serde(borrow, default)]
+    id: Option<&'a RawValue>,
+    #[serde(borrow, rename = "type")]
+    event_type: Cow<'a, str>,
+    subscription_id: Uuid,
 }
 
 #[derive(Deserialize)]
@@ -110,7 +145,7 @@ struct Wire<'a> {
 ///
 /// # Errors
 /// Why the value is no event.
-pub fn read(record: &Record, topic: &str) -> Result<(String, Subject), String> {
+pub fn read(record: &Record, topic: &str, kind: Kind) -> Result<(String, Subject), String> {
     let value = record.value.as_deref().ok_or("the record has no value")?;
     if value.len() > MAX_EVENT_BYTES {
         return Err(format!(
@@ -122,22 +157,27 @@ pub fn read(record: &Record, topic: &str) -> Result<(String, Subject), String> {
     if value.trim_ascii_start().first() != Some(&b'{') {
         return Err("it is not a JSON object".into());
     }
-    let wire: Wire<'_> = serde_json::from_slice(value).map_err(|error| error.to_string())?;
-    let id = wire
-        .id
+    let (id, event_type, about) = match kind {
+        Kind::Readings => {
+            let wire: Wire<'_> = parse(value)?;
+            let event_type = wire.event_type.unwrap_or(TEMPERATURE_UPDATED.into());
+            (wire.id, event_type, About::City(wire.city.into_owned()))
+        }
+        Kind::Operations => {
+            let wire: OperationsWire<'_> = parse(value)?;
+            let about = About::Subscription(wire.subscription_id);
+            (wire.id, wire.event_type, about)
+        }
+    };
+    let id = id
         .and_then(header_id)
         .unwrap_or_else(|| derived_id(record, topic));
-    let event_type = wire
-        .event_type
-        .unwrap_or(TEMPERATURE_UPDATED.into())
-        .into_owned();
-    Ok((
-        id,
-        Subject {
-            event_type,
-            city: wire.city.into_owned(),
-        },
-    ))
+    let event_type = event_type.into_owned();
+    Ok((id, Subject { event_type, about }))
+}
+
+fn parse<'a, T: Deserialize<'a>>(value: &'a [u8]) -> Result<T, String> {
+    serde_json::from_slice(value).map_err(|error| error.to_string())
 }
 
 /// The same for every reading of a record: from its topic, partition, offset and time (a topic
@@ -184,7 +224,7 @@ mod tests {
     }
 
     fn read_text(value: &str) -> Result<(String, Subject), String> {
-        read(&record(Some(value)), "updates")
+        read(&record(Some(value)), "updates", Kind::Readings)
     }
 
     #[test]
@@ -195,7 +235,7 @@ mod tests {
             subject,
             Subject {
                 event_type: "a.b".into(),
-                city: "Tokyo".into()
+                about: About::City("Tokyo".into())
             }
         );
     }
@@ -225,7 +265,7 @@ mod tests {
     #[test]
     fn what_is_no_event_is_told_why() {
         assert_eq!(
-            read(&record(None), "t").unwrap_err(),
+            read(&record(None), "t", Kind::Readings).unwrap_err(),
             "the record has no value"
         );
         let large = format!(r#"{{{GOOD},"x":"{}"}}"#, "x".repeat(MAX_EVENT_BYTES));
@@ -250,5 +290,20 @@ mod tests {
             let error = read_text(value).unwrap_err();
             assert!(error.contains(why), "{value:.60}: {error}");
         }
+    }
+
+    #[test]
+    fn an_operational_event_tells_of_a_subscription() {
+        let id = Uuid::max();
+        let value =
+            format!(r#"{{"id":"a","type":"subscription.disabled","subscription_id":"{id}"}}"#);
+        let record = record(Some(&value));
+        let (event_id, subject) = read(&record, "operations", Kind::Operations).unwrap();
+        assert_eq!(
+            (&*event_id, &*subject.event_type),
+            ("a", "subscription.disabled")
+        );
+        assert_eq!(subject.about, About::Subscription(id));
+        assert!(read(&record, "updates", Kind::Readings).is_err());
     }
 }

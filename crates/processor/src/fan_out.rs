@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use crate::event::Subject;
+use crate::event::{About, Subject};
 use crate::subscription::Subscription;
 
 /// Where a subscription is filed: under a type or every type, a city or every city.
@@ -92,9 +92,9 @@ impl Index {
     pub fn matches(&self, subject: &Subject) -> Vec<Uuid> {
         let mut found = Vec::new();
         let mut lists = 0;
-        for event_type in patterns(&subject.event_type) {
-            for city in [None, Some(&subject.city)] {
-                if let Some(ids) = self.by_key.get(&(event_type.clone(), city.cloned())) {
+        for event_type in patterns(subject) {
+            for city in cities(subject) {
+                if let Some(ids) = self.by_key.get(&(event_type.clone(), city)) {
                     found.extend_from_slice(ids);
                     lists += 1;
                 }
@@ -110,27 +110,32 @@ impl Index {
 
 /// Whether one subscription, muted or not, wants an event.
 pub fn wants(subscription: &Subscription, subject: &Subject) -> bool {
-    let city = subscription.cities.as_ref();
-    let named = |types: &Vec<String>| {
-        let patterns = patterns(&subject.event_type);
-        patterns
-            .iter()
-            .flatten()
-            .any(|pattern| types.contains(pattern))
-    };
-    city.is_none_or(|cities| cities.contains(&subject.city))
-        && subscription.event_types.as_ref().is_none_or(named)
+    let (patterns, cities) = (patterns(subject), cities(subject));
+    keys_of(subscription)
+        .iter()
+        .any(|(event_type, city)| patterns.contains(event_type) && cities.contains(city))
 }
 
-/// What a type is filed under: nothing, itself, and `a.*` for each of its prefixes.
-fn patterns(event_type: &str) -> Vec<Option<String>> {
+/// What an event's type is filed under: itself, `a.*` for each of its prefixes, and, unless it has
+/// to be named to be had, nothing.
+fn patterns(subject: &Subject) -> Vec<Option<String>> {
+    let event_type = &subject.event_type;
     let prefixes = event_type
         .match_indices('.')
         .map(|(dot, _)| format!("{}.*", &event_type[..dot]));
-    [None, Some(event_type.to_owned())]
-        .into_iter()
+    let any = matches!(subject.about, About::City(_)).then_some(None);
+    any.into_iter()
+        .chain([Some(event_type.clone())])
         .chain(prefixes.map(Some))
         .collect()
+}
+
+/// What its city is filed under: nothing, and itself.
+fn cities(subject: &Subject) -> Vec<Option<String>> {
+    match &subject.about {
+        About::City(city) => vec![None, Some(city.clone())],
+        About::Subscription(_) => vec![None],
+    }
 }
 
 /// Each key once, however often the subscription names a type or a city.
@@ -155,7 +160,7 @@ mod tests {
     fn matching(index: &Index, event_type: &str, city: &str) -> Vec<Uuid> {
         index.matches(&Subject {
             event_type: event_type.into(),
-            city: city.into(),
+            about: About::City(city.into()),
         })
     }
 
@@ -247,7 +252,7 @@ mod tests {
         ] {
             let subject = Subject {
                 event_type: event_type.into(),
-                city: city.into(),
+                about: About::City(city.into()),
             };
             assert_eq!(
                 wants(&wanted, &subject),
@@ -255,5 +260,20 @@ mod tests {
                 "{event_type} {city}"
             );
         }
+    }
+
+    #[test]
+    fn an_operational_event_is_for_those_who_name_its_type() {
+        let everything = wanting(None, None);
+        let named = wanting(Some(&["subscription.*"]), None);
+        let mut index = Index::default();
+        index.upsert(everything.clone());
+        index.upsert(named.clone());
+        let subject = Subject {
+            event_type: "subscription.disabled".into(),
+            about: About::Subscription(Uuid::nil()),
+        };
+        assert_eq!(index.matches(&subject), [named.id]);
+        assert!(wants(&named, &subject) && !wants(&everything, &subject));
     }
 }

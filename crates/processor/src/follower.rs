@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::engine::Change;
-
+use crate::event::Kind;
 use crate::subscription::Subscription;
 
 /// How often all are read again.
@@ -28,6 +28,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub struct Follower {
     pub db: PgPool,
     pub topic: String,
+    pub kind: Kind,
     pub engine: mpsc::Sender<Change>,
     pub attempt_timeout: Duration,
 }
@@ -86,6 +87,7 @@ impl Follower {
             .context("reading a subscription")?;
         match row {
             None => self.tell(Change::Removed(id)).await,
+            Some(row) if !self.concerns(&row) => self.tell(Change::Removed(id)).await,
             Some(row) => match self.usable(row) {
                 Some(subscription) => {
                     let circuit = circuits::open(&self.db, id)
@@ -114,9 +116,19 @@ impl Follower {
         let circuits = circuits::all_open(&self.db)
             .await
             .context("reading the circuits")?;
-        let rows = rows.into_iter();
+        let rows = rows.into_iter().filter(|row| self.concerns(row));
         let subscriptions = rows.filter_map(|row| self.usable(row)).collect();
         Ok(Change::All(subscriptions, circuits))
+    }
+
+    /// Whether a subscription can get anything of this topic: what is never matched there is not
+    /// held back there either.
+    fn concerns(&self, row: &Row) -> bool {
+        let named = |types: &Vec<String>| types.iter().any(|named| is_operational(named));
+        match self.kind {
+            Kind::Readings => true,
+            Kind::Operations => row.event_types.as_ref().is_some_and(named),
+        }
     }
 
     fn usable(&self, row: Row) -> Option<Arc<Subscription>> {
@@ -130,4 +142,10 @@ impl Follower {
             }
         }
     }
+}
+
+/// Whether a type, or a family of types, is of operational events.
+fn is_operational(event_type: &str) -> bool {
+    let family = event_type.split('.').next();
+    matches!(family, Some("subscription" | "delivery"))
 }

@@ -1,17 +1,18 @@
 //! Keeps the tables in shape: a partition of `attempts` for each day, none that is too old, and no
-//! pending delivery without a subscription.
+//! row without its subscription. Disables subscriptions that have done nothing but fail.
 
 use std::time::Duration;
 
 use chrono::Days;
-use common::store::pending_deliveries;
+use common::store::{circuits, cursors, pending_deliveries};
+use serde_json::json;
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
-use crate::store::attempts;
+use crate::store::{attempts, operations};
 
 /// How often it looks.
-const INTERVAL: Duration = Duration::from_mins(1);
+const INTERVAL: Duration = Duration::from_secs(10);
 
 /// How many days ahead have a partition; the one before today too, for replicas' clocks.
 const DAYS_AHEAD: u64 = 2;
@@ -19,10 +20,18 @@ const DAYS_AHEAD: u64 = 2;
 /// How many orphans are removed at once.
 const SWEEP_LIMIT: i64 = 1000;
 
+/// For how long what is kept.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    pub attempts_kept_days: u64,
+    /// For subscriptions that do not say.
+    pub disable_after: Duration,
+}
+
 /// Maintains until stopped. What fails is told and tried again at the next look.
-pub async fn run(db: PgPool, kept_days: u64, stop: CancellationToken) {
+pub async fn run(db: PgPool, settings: Settings, stop: CancellationToken) {
     loop {
-        match stop.run_until_cancelled(maintain(&db, kept_days)).await {
+        match stop.run_until_cancelled(maintain(&db, settings)).await {
             None => return,
             Some(Ok(())) => {}
             Some(Err(error)) => tracing::warn!(%error, "the tables could not be maintained"),
@@ -37,7 +46,36 @@ pub async fn run(db: PgPool, kept_days: u64, stop: CancellationToken) {
     }
 }
 
-async fn maintain(db: &PgPool, kept_days: u64) -> sqlx::Result<()> {
+async fn maintain(db: &PgPool, settings: Settings) -> sqlx::Result<()> {
+    disable_failing(db, settings.disable_after).await?;
+    keep_days(db, settings.attempts_kept_days).await?;
+    while pending_deliveries::sweep_orphans(db, SWEEP_LIMIT).await? == SWEEP_LIMIT.unsigned_abs() {}
+    cursors::sweep_orphans(db).await?;
+    circuits::sweep_orphans(db).await?;
+    operations::delete_old(db).await
+}
+
+/// What disables a subscription tells of it, in one transaction.
+async fn disable_failing(db: &PgPool, default: Duration) -> sqlx::Result<()> {
+    let default_ms = i64::try_from(default.as_millis()).unwrap_or(i64::MAX);
+    let mut transaction = db.begin().await?;
+    let disabled = operations::disable_failing(&mut transaction, default_ms).await?;
+    let mut told = operations::Columns::default();
+    for id in &disabled {
+        tracing::warn!(subscription.id = %id, "disabled after nothing but failures");
+        told.push(
+            operations::DISABLED,
+            *id,
+            &json!({"reason": "nothing but failures"}),
+        );
+    }
+    if !disabled.is_empty() {
+        operations::insert_all(&mut *transaction, &told).await?;
+    }
+    transaction.commit().await
+}
+
+async fn keep_days(db: &PgPool, kept_days: u64) -> sqlx::Result<()> {
     let today = attempts::today(db).await?;
     let days = attempts::days(db).await?;
     let yesterday = today - Days::new(1);
@@ -52,6 +90,5 @@ async fn maintain(db: &PgPool, kept_days: u64) -> sqlx::Result<()> {
         attempts::drop_day(db, *day).await?;
         tracing::info!(%day, "dropped a day of attempts");
     }
-    while pending_deliveries::sweep_orphans(db, SWEEP_LIMIT).await? == SWEEP_LIMIT.unsigned_abs() {}
     Ok(())
 }

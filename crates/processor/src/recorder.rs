@@ -7,6 +7,7 @@
 
 mod batch;
 mod circuits;
+mod operations;
 mod partitions;
 mod stretches;
 mod transaction;
@@ -31,6 +32,7 @@ use self::partitions::{Moves, Partitions};
 use self::stretches::Stretches;
 use self::transaction::Flush;
 use crate::delivery::{Outcome, Source, Ticket};
+use crate::event::Kind;
 use crate::observe;
 use crate::stretches::Key;
 
@@ -113,6 +115,7 @@ pub struct Links {
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub topic: String,
+    pub kind: Kind,
     pub flush_interval: Duration,
     pub flush_outcomes: usize,
 }
@@ -349,6 +352,7 @@ impl Recorder {
             malformed: &self.malformed,
             cursors: &self.stretches.cursors(),
             circuits: &self.circuits.rows(Instant::now()),
+            tells_dead: self.settings.kind == Kind::Readings,
         };
         match within_bound(flush.commit(&self.db)).await {
             Ok(fenced) => {

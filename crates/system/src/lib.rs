@@ -13,5 +13,4 @@ mod record;
 mod replay;
 pub mod service;
 mod simulation;
-mod topic;
 mod watch;

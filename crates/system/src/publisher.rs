@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context, bail};
-use common::kafka::KafkaArgs;
+use common::kafka::{KafkaArgs, quiet_log};
 use metrics::{Counter, counter, describe_counter};
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
@@ -208,12 +208,6 @@ impl ClientContext for Reports {
             _ => tracing::debug!(%error, reason, "Kafka client error"),
         }
     }
-}
-
-/// What librdkafka says of single connections. It mends them itself, and what lasts is reported
-/// by whoever waits for it.
-pub fn quiet_log(level: RDKafkaLogLevel, facility: &str, message: &str) {
-    tracing::debug!(target: "librdkafka", ?level, facility, message);
 }
 
 #[cfg(test)]

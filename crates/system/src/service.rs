@@ -11,6 +11,7 @@ use anyhow::{Context, bail, ensure};
 use chrono::Utc;
 use common::lifecycle::join;
 use common::probes::{self, Component, Readiness};
+use common::topic;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -23,7 +24,6 @@ use crate::publisher::{Publisher, Tally};
 use crate::reading::Source;
 use crate::replay::Recording;
 use crate::simulation::Simulation;
-use crate::topic;
 use crate::watch::watch;
 
 /// A system that has its readings and its admin port, and publishes nothing yet.

@@ -70,7 +70,7 @@ pub async fn upsert_all(db: impl PgExecutor<'_>, topic: &str, batch: &Columns) -
     .map(drop)
 }
 
-/// Removes those of the subscriptions that are settled to their end.
+/// Removes those of the subscriptions that are settled to their end; whose they were.
 ///
 /// # Errors
 /// The database's.
@@ -78,18 +78,18 @@ pub async fn delete_done(
     db: impl PgExecutor<'_>,
     topic: &str,
     subscription_ids: &[Uuid],
-) -> sqlx::Result<()> {
-    sqlx::query!(
+) -> sqlx::Result<Vec<Uuid>> {
+    sqlx::query_scalar!(
         r#"
         DELETE FROM cursors
         WHERE subscription_id = ANY($2) AND topic = $1 AND next_offset >= end_offset
+        RETURNING subscription_id
         "#,
         topic,
         subscription_ids,
     )
-    .execute(db)
+    .fetch_all(db)
     .await
-    .map(drop)
 }
 
 /// Removes all of a partition, whose offsets mean something else now.
@@ -157,6 +157,37 @@ pub async fn note_retention(
     .execute(db)
     .await
     .map(drop)
+}
+
+/// Of the partitions, those with a subscription that is detached.
+///
+/// # Errors
+/// The database's.
+pub async fn open_partitions(
+    db: impl PgExecutor<'_>,
+    topic: &str,
+    partitions: &[i32],
+) -> sqlx::Result<Vec<i32>> {
+    sqlx::query_scalar!(
+        "SELECT DISTINCT partition FROM cursors WHERE topic = $1 AND partition = ANY($2)",
+        topic,
+        partitions,
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// How much of the retention the cursor has used that has used the most.
+///
+/// # Errors
+/// The database's.
+pub async fn most_used(db: impl PgExecutor<'_>, topic: &str) -> sqlx::Result<f32> {
+    sqlx::query_scalar!(
+        r#"SELECT COALESCE(max(retention_used), 0) AS "used!" FROM cursors WHERE topic = $1"#,
+        topic
+    )
+    .fetch_one(db)
+    .await
 }
 
 /// Removes those whose subscription is gone.

@@ -6,4 +6,6 @@
 )]
 
 mod detached;
+mod operations;
+mod retention;
 mod two;

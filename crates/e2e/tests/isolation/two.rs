@@ -16,22 +16,15 @@ pub struct Two {
     pub stage: Stage,
     pub ill: Receiver,
     pub well: Receiver,
-    /// The id of the subscription whose receiver is ill.
-    pub id: String,
 }
 
 impl Two {
     pub async fn new() -> Self {
         let stage = Stage::new().await;
         let (ill, well) = (Receiver::new().await, Receiver::new().await);
-        let id = stage.subscribe("ill", &format!("{}/a", ill.url)).await;
+        stage.subscribe("ill", &format!("{}/a", ill.url)).await;
         stage.subscribe("well", &format!("{}/a", well.url)).await;
-        Self {
-            stage,
-            ill,
-            well,
-            id,
-        }
+        Self { stage, ill, well }
     }
 
     /// Retries soon, so that pending deliveries do not outlast a test.

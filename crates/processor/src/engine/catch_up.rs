@@ -158,7 +158,7 @@ impl Engine {
         };
         let position = std::mem::replace(&mut pass.position, offset + 1);
         // What is no event was buried when it came.
-        let read = event::read(&record, &self.settings.topic).ok();
+        let read = event::read(&record, &self.settings.topic, self.settings.kind).ok();
         let event = read.map(|(id, subject)| (Arc::new(event_of(record, id, &subject)), subject));
         pass.riders.retain(|key| {
             let rides = self
@@ -451,7 +451,7 @@ pub(super) fn event_of(record: Record, id: String, subject: &Subject) -> Event {
         payload: record.value.unwrap_or_default(),
         content_type: record.content_type,
         traceparent: record.traceparent,
-        key: Some(subject.city.clone()),
+        key: Some(subject.key()),
         hold: record.hold,
     }
 }

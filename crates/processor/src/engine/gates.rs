@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use common::store::circuits::Circuit;
 use metrics::counter;
-use outbound::Attempt;
+use outbound::{Attempt, Control, Verdict};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -19,12 +19,17 @@ use crate::delivery::{Delivery, Outcome, Source, Ticket};
 use crate::lanes::Gate;
 use crate::observe;
 use crate::recorder::{Entry, Note};
+use crate::retry::RETRY_AFTER_LIMIT;
 use crate::stretches::{Key, Stretch};
 use crate::subscription::Subscription;
 
 /// For so long what this engine decided stands against what it reads of the table, which may be
 /// from before.
 const STANDS: Duration = Duration::from_secs(2);
+
+/// A wait that a receiver asks for by `Retry-After` is for this delivery alone, unless it is as
+/// long as this.
+const LONG_WAIT: Duration = Duration::from_secs(10);
 
 /// How often a failure is noted while nothing else changes: `disable_after` goes by it.
 const NOTE_INTERVAL: Duration = Duration::from_mins(1);
@@ -38,6 +43,13 @@ pub struct Known {
 }
 
 impl Known {
+    fn decided(state: State) -> Self {
+        Self {
+            state,
+            decided_at: Some(Instant::now()),
+        }
+    }
+
     /// Whether nothing is let through.
     pub fn is_open(&self) -> bool {
         self.state == State::Open
@@ -102,11 +114,16 @@ impl Engine {
         changed: Option<breaker::Change>,
     ) {
         let id = subscription.id;
+        if let Some(wait) = asked_to_wait(attempt)
+            && changed != Some(breaker::Change::Tripped)
+        {
+            return self.trip(subscription, attempt, wait);
+        }
         match changed {
             Some(breaker::Change::Tripped) => self.trip(subscription, attempt, Duration::ZERO),
             Some(breaker::Change::Recovered) => {
                 tracing::info!(subscription.id = %id, "recovered");
-                self.decide(id, State::Closed);
+                self.circuits.insert(id, Known::decided(State::Closed));
                 self.note(id, Note::Recovered);
                 self.admit(subscription);
             }
@@ -128,7 +145,8 @@ impl Engine {
         tracing::warn!(subscription.id = %id, failure = class, "tripped");
         counter!(observe::TRIPS).increment(1);
         let failing_since = self.lanes.get_mut(id).and_then(|lane| lane.failing_since);
-        self.decide(id, State::Open);
+        let before = self.circuits.insert(id, Known::decided(State::Open));
+        let again = before.is_some_and(|known| known.state != State::Closed);
         self.note(
             id,
             Note::Tripped {
@@ -136,14 +154,10 @@ impl Engine {
                 class,
                 wait,
                 jitter: rand::random_range(0.5..1.0),
+                again,
             },
         );
         self.admit(subscription);
-    }
-
-    fn decide(&mut self, id: Uuid, state: State) {
-        let decided_at = Some(Instant::now());
-        self.circuits.insert(id, Known { state, decided_at });
     }
 
     /// The first failure after a success and the first success after a failure are noted, and
@@ -287,5 +301,16 @@ impl Engine {
         self.lanes.put_catch_up_first(id, theirs);
         self.index.unmute(id);
         self.outbox.push_back(Entry::Attached { key, at });
+    }
+}
+
+/// How long the receiver asked not to be bothered, if that is long: its circuit opens for that.
+fn asked_to_wait(attempt: &Attempt) -> Option<Duration> {
+    match (attempt.control, attempt.verdict) {
+        (Some(Control::Pause(wait)), _) => Some(wait),
+        (_, Verdict::Retry { after: Some(wait) }) if wait >= LONG_WAIT => {
+            Some(wait.min(RETRY_AFTER_LIMIT))
+        }
+        _ => None,
     }
 }

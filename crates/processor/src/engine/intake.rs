@@ -28,7 +28,7 @@ impl Engine {
         }
         counter!(observe::EVENTS).increment(1);
         self.ownership.see(record.partition, record.offset);
-        match event::read(&record, &self.settings.topic) {
+        match event::read(&record, &self.settings.topic, self.settings.kind) {
             Ok((id, subject)) => self.queue_for_all(record, id, &subject),
             Err(why) => self.bury(record, &why),
         }

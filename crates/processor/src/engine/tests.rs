@@ -40,6 +40,7 @@ impl Outside {
         };
         let settings = Settings {
             topic: "updates".into(),
+            kind: Kind::Readings,
             owner: "us".into(),
             slow: 4,
             schedule: "10s".parse().unwrap(),
@@ -180,4 +181,145 @@ async fn a_released_partition_is_answered_for_after_all_that_came_before() {
     outside.records.send(record(&budget, 1, 1)).await.unwrap();
     drop(outside.control);
     assert!(outside.recorded.recv().await.is_none());
+}
+
+/// A subscription that is paused, in an engine that has seen three events since.
+async fn paused_for_three_events(budget: &Budget) -> (Outside, Subscription) {
+    let mut outside = Outside::with(budget, HashSet::new()).await;
+    let paused = subscription("http://127.0.0.1:9/");
+    let change = Change::Upsert(Arc::new(same(&paused, false)), None);
+    outside.changes.send(change).await.unwrap();
+    match outside.recorded().await {
+        Entry::Detached {
+            cursors, withdrawn, ..
+        } => {
+            let at = cursors.iter().map(|at| (at.partition, at.offset));
+            assert_eq!(at.collect::<Vec<_>>(), [(0, 0)]);
+            assert!(withdrawn.is_empty());
+        }
+        other => panic!("{other:?}"),
+    }
+    for offset in 0..3 {
+        outside
+            .records
+            .send(record(budget, offset, 1))
+            .await
+            .unwrap();
+        // While it is detached an event costs it nothing.
+        assert_eq!(outside.received().await, (offset, 0));
+    }
+    (outside, paused)
+}
+
+/// The same subscription, active or not.
+fn same(as_this: &Subscription, active: bool) -> Subscription {
+    let mut same = subscription("http://127.0.0.1:9/");
+    (same.id, same.active) = (as_this.id, active);
+    same
+}
+
+#[tokio::test]
+async fn what_a_subscription_missed_is_read_again_and_then_it_is_attached() {
+    let budget = Budget::new(1_000_000);
+    let (mut outside, paused) = paused_for_three_events(&budget).await;
+    let change = Change::Upsert(Arc::new(same(&paused, true)), None);
+    outside.changes.send(change).await.unwrap();
+    let Some(Command::Read {
+        partition: 0,
+        pass,
+        from: 0,
+    }) = outside.asked.recv().await
+    else {
+        panic!("it is read from the cursor on");
+    };
+    for offset in 0..3 {
+        let record = record(&budget, offset, 1);
+        outside
+            .read
+            .send(Read::Record { pass, record })
+            .await
+            .unwrap();
+    }
+    let mut read = Vec::new();
+    let end = loop {
+        match outside.recorded().await {
+            Entry::Read { at, deliveries, .. } => read.push((at.offset, deliveries)),
+            Entry::Attached { at, .. } => break at.offset,
+            // Nobody listens at its endpoint.
+            Entry::Settled(_) | Entry::Noted { .. } => {}
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!((read, end), (vec![(0, 1), (1, 1)], 3));
+}
+
+#[tokio::test]
+async fn an_offset_without_a_record_at_the_end_of_the_log_holds_nobody_back() {
+    let budget = Budget::new(1_000_000);
+    let (mut outside, paused) = paused_for_three_events(&budget).await;
+    let change = Change::Upsert(Arc::new(same(&paused, true)), None);
+    outside.changes.send(change).await.unwrap();
+    let Some(Command::Read { pass, .. }) = outside.asked.recv().await else {
+        panic!("it is read again");
+    };
+    let (partition, until) = (0, 3);
+    let end = Read::End {
+        pass,
+        partition,
+        until,
+    };
+    outside.read.send(end).await.unwrap();
+    // Told how far it was read, and attached there.
+    assert!(matches!(
+        outside.recorded().await,
+        Entry::Read { deliveries: 0, .. }
+    ));
+    assert!(matches!(outside.recorded().await, Entry::Attached { .. }));
+}
+
+#[tokio::test]
+async fn a_partition_that_comes_with_cursors_gives_their_subscriptions_nothing_beyond_them() {
+    let budget = Budget::new(1_000_000);
+    let mut outside = Outside::with(&budget, HashSet::new()).await;
+    let held_back = subscription("http://127.0.0.1:9/");
+    let id = held_back.id;
+    let circuit = Circuit {
+        subscription_id: id,
+        prober: None,
+    };
+    let change = Change::All(vec![Arc::new(held_back)], vec![circuit]);
+    outside.changes.send(change).await.unwrap();
+    assert!(matches!(outside.recorded().await, Entry::Detached { .. }));
+    let (taken, waiting) = oneshot::channel();
+    let assignment = Assignment {
+        partition: 1,
+        epoch: 1,
+        next_offset: 4,
+        ahead: HashSet::new(),
+        cursors: vec![Cursor {
+            subscription_id: id,
+            partition: 1,
+            next_offset: 5,
+            end_offset: None,
+        }],
+        replays: Vec::new(),
+        blocked: Vec::new(),
+        of: 2,
+        taken,
+    };
+    outside
+        .control
+        .send(Control::Assigned(assignment))
+        .await
+        .unwrap();
+    waiting.await.unwrap();
+    assert!(matches!(outside.recorded().await, Entry::Assigned { .. }));
+    assert!(matches!(
+        outside.recorded().await,
+        Entry::Opened { next: 5, .. }
+    ));
+    let mut beyond = record(&budget, 5, 1);
+    beyond.partition = 1;
+    outside.records.send(beyond).await.unwrap();
+    assert_eq!(outside.received().await, (5, 0));
 }

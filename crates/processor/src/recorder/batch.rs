@@ -5,12 +5,12 @@
 //! | the log | no row | a pending row is added | a dead letter is added |
 //! | a pending row under lease | the row goes | the row waits again | a dead letter takes its place |
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use common::store::dead_letters::{self, Reason as DeadReason};
 use common::store::pending_deliveries::{self, Deliveries, Keys};
 use common::store::undelivered;
-use outbound::Attempt;
+use outbound::{Attempt, Control};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -18,6 +18,11 @@ use super::partitions::Partitions;
 use crate::delivery::{Delivery, Outcome, Reason, Source};
 use crate::store::attempts;
 use crate::store::settled_ahead::Pairs;
+
+/// Why a subscription is disabled whose receiver answered 410, …
+const GONE: &str = "the receiver answered 410 Gone";
+/// … or asked for it.
+const ASKED: &str = "the receiver answered webhook-delivery: disable";
 
 /// A delivery, the attempt that was made unless it was parked, and what becomes of it.
 #[derive(Debug)]
@@ -78,8 +83,8 @@ pub struct Rows {
     pub rescheduled: Rescheduled,
     pub ended: EndedRows,
     pub dead: dead_letters::Columns,
-    /// Subscriptions whose receiver is gone.
-    pub gone: BTreeSet<Uuid>,
+    /// Subscriptions whose receiver wants no more, and how it said so.
+    pub gone: BTreeMap<Uuid, &'static str>,
     /// How many of each subscription ended by its policy, by outcome.
     pub undelivered: BTreeMap<(Uuid, &'static str), i64>,
     /// By partition.
@@ -128,6 +133,9 @@ impl Rows {
             return;
         };
         let (delivery, rows) = (&settled.delivery, &mut self.attempts);
+        if attempt.control == Some(Control::Disable) {
+            self.gone.insert(delivery.subscription_id, ASKED);
+        }
         let latency = i32::try_from(attempt.latency.as_millis()).unwrap_or(i32::MAX);
         rows.ages_seconds
             .push((now - attempt.started_at).as_secs_f64());
@@ -201,7 +209,7 @@ impl Rows {
             .push(failure.map(|failure| failure.label().to_owned()));
         rows.leases.push(lease);
         if reason == Reason::Gone {
-            self.gone.insert(settled.delivery.subscription_id);
+            self.gone.insert(settled.delivery.subscription_id, GONE);
         }
     }
 }
@@ -347,6 +355,6 @@ mod tests {
         let reason = Reason::Gone;
         let gone = settled(5, None, Outcome::DeadLettered { reason });
         let rows = Rows::of(&[gone], &partitions(), Instant::now());
-        assert_eq!(rows.gone, BTreeSet::from([Uuid::nil()]));
+        assert_eq!(rows.gone, BTreeMap::from([(Uuid::nil(), GONE)]));
     }
 }

@@ -22,6 +22,8 @@ pub enum Note {
         wait: Duration,
         /// Of the usual wait, how much this one takes: between a half and one.
         jitter: f64,
+        /// Whether it was probed, and so is open still.
+        again: bool,
     },
     /// Its breaker closed.
     Recovered,
@@ -36,6 +38,8 @@ pub struct Circuits(BTreeMap<Uuid, Note>);
 pub struct Rows {
     pub failed: Failures,
     pub tripped: Failures,
+    /// Which of them were open before.
+    pub again: Vec<bool>,
     pub succeeded: Vec<Uuid>,
     pub recovered: Vec<Uuid>,
 }
@@ -71,10 +75,12 @@ impl Circuits {
                     class,
                     wait,
                     jitter,
+                    again,
                 } => {
                     push(&mut rows.tripped, *id, now - since, class);
                     rows.tripped.waits_seconds.push(wait.as_secs_f64());
                     rows.tripped.jitters.push(jitter);
+                    rows.again.push(again);
                 }
                 Note::Delivered => rows.succeeded.push(*id),
                 Note::Recovered => rows.recovered.push(*id),

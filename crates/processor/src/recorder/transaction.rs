@@ -5,20 +5,18 @@
 
 use common::store::dead_letters::Malformed;
 use common::store::{
-    self, cursors, dead_letters, pending_deliveries, replays, subscriptions, undelivered,
+    cursors, dead_letters, pending_deliveries, replays, subscriptions, undelivered,
 };
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::batch::Rows;
 use super::circuits;
+use super::operations;
 use super::partitions::Moves;
 use super::stretches::Cursors;
 use crate::event::{Record, derived_id};
-use crate::store::{attempts, progress, settled_ahead};
-
-/// Why a subscription is disabled whose receiver answered 410.
-const GONE: &str = "the receiver answered 410 Gone";
+use crate::store::{self, attempts, progress, settled_ahead};
 
 /// A record that is no event, and why.
 #[derive(Debug)]
@@ -37,6 +35,8 @@ pub struct Flush<'a> {
     pub malformed: &'a [NoEvent],
     pub cursors: &'a Cursors,
     pub circuits: &'a circuits::Rows,
+    /// Whether dead letters are told of.
+    pub tells_dead: bool,
 }
 
 impl Flush<'_> {
@@ -86,7 +86,7 @@ impl Flush<'_> {
         let Cursors { detached, replays } = self.cursors;
         if !detached.ids.is_empty() {
             cursors::upsert_all(&mut *db, self.topic, detached).await?;
-            cursors::delete_done(&mut *db, self.topic, &detached.ids).await?;
+            self.end_cursors(&mut *db, &detached.ids).await?;
         }
         if !replays.ids.is_empty() {
             replays::advance_all(&mut *db, self.topic, replays).await?;
@@ -95,24 +95,38 @@ impl Flush<'_> {
         Ok(())
     }
 
+    /// Cursors that came to their end go; who has none left has caught up.
+    async fn end_cursors(&self, db: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<()> {
+        let ended = cursors::delete_done(&mut *db, self.topic, ids).await?;
+        if ended.is_empty() {
+            return Ok(());
+        }
+        let mut told = store::operations::Columns::default();
+        for id in store::operations::caught_up(&mut *db, &ended).await? {
+            told.push(store::operations::RECOVERED, id, &serde_json::json!({}));
+        }
+        store::operations::insert_all(db, &told).await
+    }
+
     async fn write_circuits(&self, db: &mut PgConnection) -> sqlx::Result<()> {
         let circuits::Rows {
             failed,
             tripped,
+            again: _,
             succeeded,
             recovered,
         } = self.circuits;
         if !failed.subscription_ids.is_empty() {
-            store::circuits::note_failures(&mut *db, failed).await?;
+            common::store::circuits::note_failures(&mut *db, failed).await?;
         }
         if !tripped.subscription_ids.is_empty() {
-            store::circuits::trip_all(&mut *db, tripped).await?;
+            common::store::circuits::trip_all(&mut *db, tripped).await?;
         }
         if !succeeded.is_empty() {
-            store::circuits::note_successes(&mut *db, succeeded).await?;
+            common::store::circuits::note_successes(&mut *db, succeeded).await?;
         }
         if !recovered.is_empty() {
-            store::circuits::close_all(db, recovered).await?;
+            common::store::circuits::close_all(db, recovered).await?;
         }
         Ok(())
     }
@@ -146,9 +160,12 @@ impl Flush<'_> {
         for (partition, pairs) in &self.rows.ahead {
             settled_ahead::insert(&mut *db, self.topic, *partition, pairs).await?;
         }
-        if !self.rows.gone.is_empty() {
-            let ids: Vec<Uuid> = self.rows.gone.iter().copied().collect();
-            subscriptions::disable_all(&mut *db, &ids, GONE).await?;
+        for (id, why) in &self.rows.gone {
+            subscriptions::disable_all(&mut *db, &[*id], why).await?;
+        }
+        let told = operations::of(self.rows, self.circuits, self.tells_dead);
+        if !told.ids.is_empty() {
+            store::operations::insert_all(&mut *db, &told).await?;
         }
         if !self.rows.undelivered.is_empty() {
             undelivered::add_all(&mut *db, &self.rows.undelivered()).await?;

@@ -6,6 +6,7 @@
 )]
 
 pub mod attempts;
+pub mod operations;
 pub mod progress;
 pub mod settled_ahead;
 

@@ -5,8 +5,6 @@
 use std::time::Duration;
 
 use anyhow::Context;
-use common::kafka::KafkaArgs;
-use common::probes::Component;
 use rdkafka::ClientContext;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
@@ -15,7 +13,8 @@ use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::publisher::quiet_log;
+use crate::kafka::{KafkaArgs, quiet_log};
+use crate::probes::Component;
 
 /// How long one try may take; shorter than what a stop leaves for it.
 const TRY_LIMIT: Duration = Duration::from_secs(3);
@@ -68,7 +67,7 @@ async fn try_once(args: &KafkaArgs, partitions: i32) -> anyhow::Result<KafkaResu
 }
 
 fn create_blocking(args: &KafkaArgs, partitions: i32) -> KafkaResult<()> {
-    let config = args.client_config("system-admin");
+    let config = args.client_config("admin");
     let admin = AdminClient::from_config_and_context(&config, Quiet)?;
     let topic = NewTopic::new(
         &args.kafka_topic,
