@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use common::human;
+use common::kafka::KafkaArgs;
 use common::store::StoreArgs;
 use common::telemetry::TelemetryArgs;
 
@@ -27,6 +28,9 @@ pub struct Config {
     /// Where Postgres is.
     #[command(flatten)]
     pub store: StoreArgs,
+    /// Where Kafka is, which replays and previews look things up in.
+    #[command(flatten)]
+    pub kafka: KafkaArgs,
     /// How logs are written.
     #[command(flatten)]
     pub telemetry: TelemetryArgs,

@@ -23,6 +23,7 @@ use crate::error::ApiError;
 use crate::extract::{Json, Path, Query};
 use crate::list::{Limit, Page, Skip};
 use crate::refusals;
+use crate::state::AppState;
 
 /// The largest payload that a list shows.
 const MAX_LISTED_PAYLOAD_BYTES: i32 = 16 * 1024;
@@ -31,7 +32,7 @@ const MAX_LISTED_PAYLOAD_BYTES: i32 = 16 * 1024;
 const MAX_REPROCESSED: usize = 1000;
 
 /// The routes of this file.
-pub fn routes() -> OpenApiRouter<PgPool> {
+pub fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::default()
         .routes(routes!(reprocess, list))
         .routes(routes!(get, delete))

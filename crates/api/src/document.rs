@@ -13,7 +13,6 @@ use common::event::{
 };
 use common::probes::Report;
 use serde_json::json;
-use sqlx::PgPool;
 use utoipa::openapi::content::ContentBuilder;
 use utoipa::openapi::path::{
     HttpMethod, Operation, OperationBuilder, Parameter, ParameterBuilder, ParameterIn, Paths,
@@ -29,6 +28,7 @@ use utoipa_axum::routes;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::refusals;
+use crate::state::AppState;
 
 const PATH: &str = "/openapi.json";
 
@@ -49,7 +49,7 @@ impl Document {
 }
 
 /// The routes of this file.
-pub fn routes() -> OpenApiRouter<PgPool> {
+pub fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::default().routes(routes!(openapi))
 }
 
@@ -78,6 +78,10 @@ pub fn base() -> OpenApi {
         .description(Some(DESCRIPTION));
     let tags = [
         ("subscriptions", "Who wants events, and where."),
+        (
+            "replays",
+            "Stretches of the log that are sent to a subscription again.",
+        ),
         ("dead letters", "Deliveries that failed for good."),
         (
             "pages",
@@ -118,9 +122,13 @@ fn served_by_others() -> Paths {
         ),
         (
             "/readyz",
-            get("probes", "readyz", "Whether Postgres answers")
-                .response("200", report("It does", true, "ok"))
-                .response("503", report("It does not", false, "it does not answer")),
+            get(
+                "probes",
+                "readyz",
+                "Whether Postgres answers, and what is said of Kafka",
+            )
+            .response("200", report("It does", true, "ok"))
+            .response("503", report("It does not", false, "it does not answer")),
         ),
         (
             "/metrics",

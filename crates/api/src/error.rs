@@ -8,11 +8,13 @@ use std::sync::Arc;
 use axum::http::HeaderValue;
 use axum::http::header::RETRY_AFTER;
 use axum::response::{IntoResponse, Response};
+use chrono::{DateTime, SecondsFormat, Utc};
 use sqlx::error::DatabaseError;
 
+use crate::log;
 use crate::problem::Code;
 
-/// How many seconds a client is asked to wait while Postgres is away.
+/// How many seconds a client is asked to wait while Postgres or Kafka is away.
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("2");
 
 /// Why a request is refused. The texts are what the client reads.
@@ -34,6 +36,12 @@ pub enum ApiError {
     SlowBody,
     #[error("another subscription has this name")]
     NameTaken,
+    #[error("it is disabled: enable it first")]
+    SubscriptionDisabled,
+    #[error("the replay is completed")]
+    ReplayCompleted,
+    #[error("the log begins at {}", .earliest.to_rfc3339_opts(SecondsFormat::AutoSi, true))]
+    BeforeLog { earliest: DateTime<Utc> },
     #[error("the body may have at most 1 MiB")]
     BodyTooLarge,
     #[error("send the body with the header `Content-Type: application/json`")]
@@ -42,6 +50,8 @@ pub enum ApiError {
     Internal(#[source] anyhow::Error),
     #[error("the database does not answer; try again")]
     Unavailable(#[source] sqlx::Error),
+    #[error("Kafka does not answer; try again")]
+    KafkaUnavailable(#[source] log::Error),
     #[error("the request took too long; try again")]
     TimedOut,
 }
@@ -58,10 +68,14 @@ impl ApiError {
             Self::MethodNotAllowed => Code::MethodNotAllowed,
             Self::SlowBody => Code::SlowBody,
             Self::NameTaken => Code::NameTaken,
+            Self::SubscriptionDisabled => Code::SubscriptionDisabled,
+            Self::ReplayCompleted => Code::ReplayCompleted,
+            Self::BeforeLog { .. } => Code::BeforeLog,
             Self::BodyTooLarge => Code::BodyTooLarge,
             Self::UnsupportedMediaType => Code::UnsupportedMediaType,
             Self::Internal(_) => Code::Internal,
             Self::Unavailable(_) => Code::Unavailable,
+            Self::KafkaUnavailable(_) => Code::KafkaUnavailable,
             Self::TimedOut => Code::TimedOut,
         }
     }
@@ -71,6 +85,15 @@ impl ApiError {
         match self {
             Self::InvalidField { pointer, .. } => Some(pointer),
             Self::NameTaken => Some("/name"),
+            Self::BeforeLog { .. } => Some("/since"),
+            _ => None,
+        }
+    }
+
+    /// The earliest time that is possible, where the one that was asked for is not.
+    pub fn earliest(&self) -> Option<DateTime<Utc>> {
+        match self {
+            Self::BeforeLog { earliest } => Some(*earliest),
             _ => None,
         }
     }
@@ -89,7 +112,7 @@ impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let status = self.code().status();
         let mut response = status.into_response();
-        if let Self::Unavailable(_) | Self::TimedOut = self {
+        if let Self::Unavailable(_) | Self::KafkaUnavailable(_) | Self::TimedOut = self {
             response
                 .headers_mut()
                 .insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
@@ -113,6 +136,12 @@ impl From<sqlx::Error> for ApiError {
         } else {
             Self::Internal(error.into())
         }
+    }
+}
+
+impl From<log::Error> for ApiError {
+    fn from(error: log::Error) -> Self {
+        Self::KafkaUnavailable(error)
     }
 }
 

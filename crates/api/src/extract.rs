@@ -70,7 +70,7 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     }
     let mut json = serde_json::Deserializer::from_slice(body);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
-        if error.inner().is_data() {
+        if error.inner().is_data() || is_json(body) {
             let detail = without_position(error.inner());
             let pointer = pointer(error.path(), &detail);
             ApiError::InvalidField { pointer, detail }
@@ -81,6 +81,11 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     json.end()
         .map_err(|error| ApiError::InvalidJson(error.to_string()))?;
     Ok(value)
+}
+
+/// A word of a closed set that is no text at all is an error of syntax to serde.
+fn is_json(body: &[u8]) -> bool {
+    serde_json::from_slice::<serde_json::Value>(body).is_ok()
 }
 
 /// Serde would take an array for the fields of an object, in their order.

@@ -3,9 +3,16 @@
 //! Every text is checked for what Postgres, an HTTP header or a log could not take (NUL and
 //! other control characters), so that nothing a client sends becomes a fault of ours.
 
+mod policy;
+
+use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use url::Url;
 use utoipa::ToSchema;
+
+pub use policy::{
+    DisableAfter, FilterSource, MaxAge, MaxInFlight, RateLimit, RetrySchedule, Timeout,
+};
 
 const MAX_NAME_CHARS: usize = 100;
 const MAX_DESCRIPTION_CHARS: usize = 1000;
@@ -93,7 +100,8 @@ impl TryFrom<String> for Endpoint {
     }
 }
 
-/// A type of events, as `temperature.updated`, or a family of them, as `temperature.*`.
+/// A type of events, as `temperature.updated`, or a family of them, as `temperature.*`. Those of
+/// `subscription.` and `delivery.` are operational events: who names none does not get them.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(try_from = "String")]
 #[schema(value_type = String, min_length = 1, max_length = 100, example = "temperature.updated")]
@@ -156,6 +164,22 @@ impl TryFrom<Vec<City>> for Cities {
     }
 }
 
+/// A point in time, as RFC 3339 has it: with seconds and an offset.
+#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
+#[serde(try_from = "String")]
+#[schema(value_type = String, format = DateTime, example = "2026-11-23T21:00:00Z")]
+pub struct Time(DateTime<Utc>);
+
+impl TryFrom<String> for Time {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        DateTime::parse_from_rfc3339(&text)
+            .map(|time| Self(time.to_utc()))
+            .map_err(|_| "must be a time as in 2026-11-23T21:00:00Z")
+    }
+}
+
 fn one_line(text: String, max_chars: usize) -> Result<String, String> {
     if !(1..=max_chars).contains(&text.chars().count()) {
         return Err(format!("must have 1 to {max_chars} characters"));
@@ -176,14 +200,23 @@ fn some_of<T>(list: Vec<T>, max: usize) -> Result<Vec<T>, String> {
     }
 }
 
-macro_rules! read_as {
+/// What the store takes of a field.
+macro_rules! plain {
     ($($field:ident: $plain:ty),*) => {$(
-        impl $field {
-            /// What Postgres takes.
-            pub fn plain(&self) -> &$plain {
-                &self.0
+        impl From<$field> for $plain {
+            fn from(field: $field) -> Self {
+                field.0
             }
         }
     )*};
 }
-read_as!(Name: str, Description: str, Endpoint: str, EventTypes: [String], Cities: [String]);
+use plain;
+
+plain!(
+    Name: String,
+    Description: String,
+    Endpoint: String,
+    EventTypes: Vec<String>,
+    Cities: Vec<String>,
+    Time: DateTime<Utc>
+);

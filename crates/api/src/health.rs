@@ -1,11 +1,13 @@
-//! Whether Postgres answers, asked every second, for `/readyz`.
+//! Whether Postgres and Kafka answer, asked again and again, for `/readyz`.
 
 use std::time::Duration;
 
 use common::probes::Component;
 use sqlx::{Connection, PgPool};
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
+
+use crate::log::Log;
 
 /// How often Postgres is asked.
 const PING_INTERVAL: Duration = Duration::from_secs(1);
@@ -13,27 +15,78 @@ const PING_INTERVAL: Duration = Duration::from_secs(1);
 /// How long it may take to answer.
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// How often Kafka is asked, which few requests need.
+const KAFKA_INTERVAL: Duration = Duration::from_secs(10);
+
 /// Keeps `postgres` up to date until `stop`.
-pub async fn watch(db: PgPool, postgres: Component, stop: CancellationToken) -> anyhow::Result<()> {
-    stop.run_until_cancelled(ping_forever(&db, &postgres)).await;
+pub async fn watch_postgres(
+    db: PgPool,
+    postgres: Component,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    let mut watched = Watched::new("postgres", postgres);
+    let mut ticks = ticks(PING_INTERVAL);
+    while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+        watched.say(&ping(&db).await);
+    }
     Ok(())
 }
 
-async fn ping_forever(db: &PgPool, postgres: &Component) {
-    let mut ticks = interval(PING_INTERVAL);
+/// Keeps `kafka` up to date until `stop`.
+pub async fn watch_kafka(
+    log: Log,
+    kafka: Component,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    let mut watched = Watched::new("kafka", kafka);
+    let mut ticks = ticks(KAFKA_INTERVAL);
+    while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+        let Some(answer) = stop.run_until_cancelled(log.ping()).await else {
+            break;
+        };
+        watched.say(&answer.map_err(|error| {
+            let error = anyhow::Error::new(error);
+            format!("replays and previews wait for it: {error:#}")
+        }));
+    }
+    Ok(())
+}
+
+fn ticks(every: Duration) -> Interval {
+    let mut ticks = interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut answered = false;
-    loop {
-        ticks.tick().await;
-        let pong = ping(db).await;
-        match &pong {
-            Ok(()) if !answered => tracing::info!("postgres answers"),
-            Err(reason) if answered => tracing::error!(reason, "postgres does not answer"),
+    ticks
+}
+
+/// A component that is asked again and again; what changes is logged.
+struct Watched {
+    name: &'static str,
+    component: Component,
+    answered: bool,
+}
+
+impl Watched {
+    fn new(name: &'static str, component: Component) -> Self {
+        Self {
+            name,
+            component,
+            answered: false,
+        }
+    }
+
+    fn say(&mut self, pong: &Result<(), String>) {
+        let name = self.name;
+        match pong {
+            Ok(()) if !self.answered => tracing::info!("{name} answers"),
+            Err(reason) if self.answered => tracing::error!(reason, "{name} does not answer"),
             Ok(()) | Err(_) => {}
         }
-        answered = pong.is_ok();
+        self.answered = pong.is_ok();
         // Anybody may ask for this; the reason is in the log.
-        pong.map_or_else(|_| postgres.down("it does not answer"), |()| postgres.up());
+        match pong {
+            Ok(()) => self.component.up(),
+            Err(_) => self.component.down("it does not answer"),
+        }
     }
 }
 

@@ -1,9 +1,9 @@
-//! The API: subscriptions, dead letters, and the document that describes both.
+//! The API: subscriptions, replays, dead letters, and the document that describes them.
 //!
-//! `routes` puts together what the endpoint files (`subscriptions`, `dead_letters`, `page`,
-//! `document`) serve; router and document come from the same source. Input becomes a type that
+//! `routes` puts together what the endpoint files (`subscriptions`, `preview`, `replays`,
+//! `dead_letters`, `page`, `document`) serve; router and document come from the same source. Input becomes a type that
 //! cannot be wrong in `fields` and `extract`, or an `error::ApiError`; nothing behind them
-//! checks again. All SQL is in `common::store`.
+//! checks again. All SQL is in `common::store`; `log` looks things up in Kafka.
 
 mod config;
 mod dead_letters;
@@ -13,14 +13,22 @@ mod extract;
 mod fields;
 mod health;
 mod list;
+mod location;
+mod log;
 mod observe;
 mod page;
+mod preview;
 mod problem;
 mod refusals;
+mod replays;
 mod routes;
+mod selection;
 mod service;
+mod state;
 mod subscriptions;
 
 pub use config::Config;
+pub use log::Log;
 pub use routes::{Api, routes};
 pub use service::Service;
+pub use state::AppState;

@@ -1,12 +1,13 @@
 //! `GET /`: the entry page, for a person who opens the port in a browser.
 
 use axum::response::Html;
-use sqlx::PgPool;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::state::AppState;
+
 /// The routes of this file.
-pub fn routes() -> OpenApiRouter<PgPool> {
+pub fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::default().routes(routes!(entry))
 }
 

@@ -4,6 +4,7 @@
 //! title. `pointer` (RFC 6901) names the field of the body, `parameter` the part of the URL.
 
 use axum::http::StatusCode;
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -30,16 +31,24 @@ pub enum Code {
     SlowBody,
     /// Another subscription has the name.
     NameTaken,
+    /// The subscription is disabled.
+    SubscriptionDisabled,
+    /// The replay is completed.
+    ReplayCompleted,
     /// The body is larger than 1 MiB.
     BodyTooLarge,
     /// The body is not declared to be JSON.
     UnsupportedMediaType,
     /// A field of the body is missing, unknown or wrong.
     InvalidField,
+    /// The time lies before the start of the log.
+    BeforeLog,
     /// A fault of ours; the log has it under the `request_id`.
     Internal,
     /// Postgres is away.
     Unavailable,
+    /// Kafka is away; what needs Postgres only works.
+    KafkaUnavailable,
     /// The answer was not ready in time.
     TimedOut,
 }
@@ -52,12 +61,16 @@ impl Code {
             Self::NotFound | Self::UnknownRoute => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::SlowBody => StatusCode::REQUEST_TIMEOUT,
-            Self::NameTaken => StatusCode::CONFLICT,
+            Self::NameTaken | Self::SubscriptionDisabled | Self::ReplayCompleted => {
+                StatusCode::CONFLICT
+            }
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::InvalidField => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::InvalidField | Self::BeforeLog => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::Unavailable | Self::TimedOut => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Unavailable | Self::KafkaUnavailable | Self::TimedOut => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
         }
     }
 
@@ -71,11 +84,15 @@ impl Code {
             Self::MethodNotAllowed => "The method is not served here",
             Self::SlowBody => "The body came too slowly",
             Self::NameTaken => "The name is taken",
+            Self::SubscriptionDisabled => "The subscription is disabled",
+            Self::ReplayCompleted => "The replay is completed",
             Self::BodyTooLarge => "The body is too large",
             Self::UnsupportedMediaType => "The body is not declared to be JSON",
             Self::InvalidField => "A field is wrong",
+            Self::BeforeLog => "The log does not go back so far",
             Self::Internal => "Something went wrong here",
             Self::Unavailable => "The database is away",
+            Self::KafkaUnavailable => "Kafka is away",
             Self::TimedOut => "The answer took too long",
         }
     }
@@ -90,11 +107,15 @@ impl Code {
             Self::MethodNotAllowed => "urn:temperature-webhooks:problem:method_not_allowed",
             Self::SlowBody => "urn:temperature-webhooks:problem:slow_body",
             Self::NameTaken => "urn:temperature-webhooks:problem:name_taken",
+            Self::SubscriptionDisabled => "urn:temperature-webhooks:problem:subscription_disabled",
+            Self::ReplayCompleted => "urn:temperature-webhooks:problem:replay_completed",
             Self::BodyTooLarge => "urn:temperature-webhooks:problem:body_too_large",
             Self::UnsupportedMediaType => "urn:temperature-webhooks:problem:unsupported_media_type",
             Self::InvalidField => "urn:temperature-webhooks:problem:invalid_field",
+            Self::BeforeLog => "urn:temperature-webhooks:problem:before_log",
             Self::Internal => "urn:temperature-webhooks:problem:internal",
             Self::Unavailable => "urn:temperature-webhooks:problem:unavailable",
+            Self::KafkaUnavailable => "urn:temperature-webhooks:problem:kafka_unavailable",
             Self::TimedOut => "urn:temperature-webhooks:problem:timed_out",
         }
     }
@@ -121,6 +142,9 @@ pub struct Problem {
     /// Which parameter of the URL it is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     parameter: Option<String>,
+    /// The earliest time that is possible.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    earliest: Option<DateTime<Utc>>,
     /// The request's `x-request-id`, under which the log has more.
     request_id: String,
 }
@@ -137,6 +161,7 @@ impl Problem {
             code,
             pointer: error.pointer().map(str::to_owned),
             parameter: error.parameter().map(str::to_owned),
+            earliest: error.earliest(),
             request_id: request_id.to_owned(),
         }
     }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use anyhow::anyhow;
 use axum::http::StatusCode;
+use chrono::DateTime;
 use utoipa::openapi::content::ContentBuilder;
 use utoipa::openapi::example::ExampleBuilder;
 use utoipa::openapi::header::HeaderBuilder;
@@ -15,6 +16,7 @@ use utoipa::openapi::{Ref, RefOr};
 use utoipa::{IntoResponses, PartialSchema, ToSchema};
 
 use crate::error::ApiError;
+use crate::log;
 use crate::problem::{self, Problem};
 
 /// The request id of the examples.
@@ -62,6 +64,15 @@ const SUBSCRIPTION: [Example; 2] = [
     || ApiError::NotFound("subscription"),
 ];
 
+/// What a route may answer that takes the id of a replay.
+const REPLAY: [Example; 2] = [
+    || ApiError::InvalidParameter {
+        name: "id".into(),
+        detail: "the id is not a UUID".into(),
+    },
+    || ApiError::NotFound("replay"),
+];
+
 /// What a route may answer that takes the id of a dead letter.
 const DEAD_LETTER: [Example; 2] = [
     || ApiError::InvalidParameter {
@@ -70,6 +81,32 @@ const DEAD_LETTER: [Example; 2] = [
     },
     || ApiError::NotFound("dead letter"),
 ];
+
+/// What a route may answer that takes a stretch of time.
+const PERIOD: [Example; 2] = [
+    || ApiError::InvalidField {
+        pointer: "/until".into(),
+        detail: "must be after since".into(),
+    },
+    || ApiError::BeforeLog {
+        earliest: DateTime::from_timestamp_nanos(1_795_467_600_000_000_000),
+    },
+];
+
+/// What a route may answer that takes what a subscription wants.
+const SELECTION: [Example; 1] = [|| ApiError::InvalidField {
+    pointer: "/filter".into(),
+    detail: "line 1, column 15: a filter must be true or false".into(),
+}];
+
+/// What a route may answer that reads the log.
+const LOG: [Example; 1] = [|| ApiError::KafkaUnavailable(log::Error::NoTime)];
+
+/// What a route may answer that needs a subscription which is not disabled.
+const ENABLED: [Example; 1] = [|| ApiError::SubscriptionDisabled];
+
+/// What a route may answer that needs a replay which runs.
+const RUNNING: [Example; 1] = [|| ApiError::ReplayCompleted];
 
 /// What a route may answer that takes a part of a list.
 const PART: [Example; 1] = [|| ApiError::InvalidParameter {
@@ -98,6 +135,16 @@ refusals! {
     Update: BODY, FIELDS, SUBSCRIPTION;
     /// Of a route that takes the id of a subscription alone.
     One: SUBSCRIPTION;
+    /// Of a route that pauses or resumes.
+    Switch: SUBSCRIPTION, ENABLED;
+    /// Of a route that makes a replay.
+    Replay: BODY, PERIOD, SUBSCRIPTION, LOG;
+    /// Of a route that takes the id of a replay alone.
+    OneReplay: REPLAY;
+    /// Of a route that cancels a replay.
+    Cancel: REPLAY, RUNNING;
+    /// Of `POST /subscriptions/preview`.
+    Preview: BODY, SELECTION, LOG;
     /// Of a route that takes the id of a dead letter alone.
     OneDeadLetter: DEAD_LETTER;
     /// Of `POST /dlqs`.

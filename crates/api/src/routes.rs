@@ -8,7 +8,6 @@ use axum::extract::{DefaultBodyLimit, Request};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Router};
-use sqlx::PgPool;
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa_axum::router::OpenApiRouter;
 
@@ -16,7 +15,8 @@ use crate::document::{self, Document};
 use crate::error::ApiError;
 use crate::extract::MAX_BODY_BYTES;
 use crate::observe::observe;
-use crate::{dead_letters, page, subscriptions};
+use crate::state::AppState;
+use crate::{dead_letters, page, preview, replays, subscriptions};
 
 /// The router, and the OpenAPI document of what it serves.
 pub struct Api {
@@ -26,16 +26,18 @@ pub struct Api {
     pub document: utoipa::openapi::OpenApi,
 }
 
-/// The API over `db`, beside the routes of `admin`; an answer takes `request_timeout` at most.
-pub fn routes(db: PgPool, admin: Router, request_timeout: Duration) -> Api {
+/// The API over `state`, beside the routes of `admin`; an answer takes `request_timeout` at most.
+pub fn routes(state: AppState, admin: Router, request_timeout: Duration) -> Api {
     let (router, openapi) = OpenApiRouter::with_openapi(document::base())
         .merge(page::routes())
         .merge(document::routes())
         .merge(subscriptions::routes())
+        .merge(preview::routes())
+        .merge(replays::routes())
         .merge(dead_letters::routes())
         .split_for_parts();
     let router = router
-        .with_state(db)
+        .with_state(state)
         .merge(admin)
         .merge(document::swagger_ui())
         .fallback(async || ApiError::UnknownRoute)

@@ -1,4 +1,4 @@
-//! The service: the listener, and the watch on Postgres.
+//! The service: the listener, and the watches on Postgres and Kafka.
 
 use common::lifecycle::join;
 use common::probes::{self, Component, Readiness};
@@ -9,6 +9,8 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
+use crate::log::Log;
+use crate::state::AppState;
 use crate::{health, observe, routes};
 
 /// The API, listening.
@@ -18,6 +20,8 @@ pub struct Service {
     routes: axum::Router,
     db: PgPool,
     postgres: Component,
+    log: Log,
+    kafka: Component,
 }
 
 impl Service {
@@ -33,25 +37,34 @@ impl Service {
         observe::describe_metrics();
         let readiness = Readiness::default();
         let postgres = readiness.component("postgres");
+        let kafka = readiness.optional("kafka");
+        let log = Log::new(&config.kafka);
+        let state = AppState {
+            db: db.clone(),
+            log: log.clone(),
+        };
         let admin = probes::router(readiness, metrics);
         let listener = probes::bind(config.listen).await?;
         tracing::info!(address = %config.listen, "listening");
         Ok(Self {
             listener,
-            routes: routes(db.clone(), admin, config.request_timeout).router,
+            routes: routes(state, admin, config.request_timeout).router,
             db,
             postgres,
+            log,
+            kafka,
         })
     }
 
     /// Serves until `stop`, and then until the requests under way are answered.
     ///
     /// # Errors
-    /// That the listener or the watch failed.
+    /// That the listener or a watch failed.
     pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
         let mut tasks = JoinSet::new();
         tasks.spawn(probes::serve(self.listener, self.routes, stop.clone()));
-        tasks.spawn(health::watch(self.db, self.postgres, stop.clone()));
+        tasks.spawn(health::watch_postgres(self.db, self.postgres, stop.clone()));
+        tasks.spawn(health::watch_kafka(self.log, self.kafka, stop.clone()));
         join(tasks, &stop).await
     }
 }

@@ -4,6 +4,7 @@
 //! It imports no service.
 
 pub mod event;
+pub mod filter;
 pub mod human;
 pub mod kafka;
 pub mod lifecycle;

@@ -18,14 +18,34 @@ use tokio_util::sync::CancellationToken;
 
 /// What each component of a service says of itself. Cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub struct Readiness(Arc<Mutex<BTreeMap<&'static str, Result<(), String>>>>);
+pub struct Readiness(Arc<Mutex<BTreeMap<&'static str, Said>>>);
+
+/// What one component says.
+#[derive(Debug)]
+struct Said {
+    state: Result<(), String>,
+    /// Whether the service is unready without it.
+    needed: bool,
+}
 
 impl Readiness {
     /// Declares a component, not ready yet.
     #[must_use]
     pub fn component(&self, name: &'static str) -> Component {
+        self.declare(name, true)
+    }
+
+    /// Declares a component that only a part of the service needs: it is reported, and without it
+    /// the service is ready nevertheless.
+    #[must_use]
+    pub fn optional(&self, name: &'static str) -> Component {
+        self.declare(name, false)
+    }
+
+    fn declare(&self, name: &'static str, needed: bool) -> Component {
         let component = Component {
             name,
+            needed,
             readiness: self.clone(),
         };
         component.down("starting");
@@ -36,14 +56,14 @@ impl Readiness {
     #[must_use]
     pub fn report(&self) -> (bool, Report) {
         let components = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let ready = components.values().all(Result::is_ok);
+        let ready = components
+            .values()
+            .all(|said| said.state.is_ok() || !said.needed);
         let components = components
             .iter()
-            .map(|(name, state)| {
-                (
-                    *name,
-                    state.as_ref().map_or_else(String::clone, |()| "ok".into()),
-                )
+            .map(|(name, said)| {
+                let state = said.state.as_ref();
+                (*name, state.map_or_else(String::clone, |()| "ok".into()))
             })
             .collect();
         (ready, Report { ready, components })
@@ -54,6 +74,7 @@ impl Readiness {
 #[derive(Clone, Debug)]
 pub struct Component {
     name: &'static str,
+    needed: bool,
     readiness: Readiness,
 }
 
@@ -69,11 +90,12 @@ impl Component {
     }
 
     fn set(&self, state: Result<(), String>) {
+        let needed = self.needed;
         self.readiness
             .0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .insert(self.name, state);
+            .insert(self.name, Said { state, needed });
     }
 }
 
@@ -81,7 +103,7 @@ impl Component {
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 #[schema(example = json!({"ready": true, "components": {"postgres": "ok"}}))]
 pub struct Report {
-    /// Whether all components are.
+    /// Whether all components are that the service cannot do without.
     pub ready: bool,
     /// By name: `ok`, or the reason why not.
     pub components: BTreeMap<&'static str, String>,
@@ -128,4 +150,23 @@ pub async fn serve(
         .with_graceful_shutdown(stop.cancelled_owned())
         .await
         .context("serving HTTP")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_needed_makes_a_service_unready() {
+        let readiness = Readiness::default();
+        let (postgres, kafka) = (readiness.component("postgres"), readiness.optional("kafka"));
+        postgres.up();
+        kafka.down("away");
+        let (ready, report) = readiness.report();
+        assert!(ready && report.ready);
+        assert_eq!(report.components["kafka"], "away");
+        kafka.up();
+        postgres.down("away");
+        assert!(!readiness.report().0);
+    }
 }

@@ -22,7 +22,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use common::store::circuits::Circuit;
+use common::store::cursors::Cursor;
 use common::store::pending_deliveries::Claimed;
+use common::store::replays::Range;
 use metrics::gauge;
 use outbound::Sender;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -43,9 +46,6 @@ use crate::observe;
 use crate::reader::{Command, Read};
 use crate::recorder::{Entry, Positions};
 use crate::retry::Schedule;
-use crate::store::circuits::Circuit;
-use crate::store::cursors::Cursor;
-use crate::store::replays::Range;
 use crate::stretches::Stretches;
 use crate::subscription::Subscription;
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use common::store::subscriptions::{self, Row};
+use common::store::{circuits, replays};
 use sqlx::PgPool;
 use sqlx::postgres::PgListener;
 use tokio::sync::mpsc;
@@ -14,7 +15,6 @@ use uuid::Uuid;
 
 use crate::engine::Change;
 use crate::event::Kind;
-use crate::store::{circuits, replays};
 use crate::subscription::Subscription;
 
 /// How often all are read again.

@@ -4,12 +4,12 @@
 use std::time::Duration;
 
 use chrono::Days;
-use common::store::pending_deliveries;
+use common::store::{circuits, cursors, pending_deliveries};
 use serde_json::json;
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
-use crate::store::{attempts, circuits, cursors, operations};
+use crate::store::{attempts, operations};
 
 /// How often it looks.
 const INTERVAL: Duration = Duration::from_secs(10);

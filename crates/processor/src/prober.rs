@@ -3,11 +3,10 @@
 
 use std::time::Duration;
 
+use common::store::circuits;
 use sqlx::PgPool;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-
-use crate::store::circuits;
 
 /// How often it looks.
 const INTERVAL: Duration = Duration::from_millis(500);

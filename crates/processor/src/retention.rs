@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::Context;
 use chrono::Utc;
 use common::kafka::KafkaArgs;
+use common::store::cursors;
 use metrics::gauge;
 use rdkafka::admin::{AdminClient, AdminOptions, ResourceSpecifier};
 use rdkafka::client::DefaultClientContext;
@@ -21,7 +22,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::engine::Change;
 use crate::observe;
-use crate::store::cursors;
 
 /// From this share of the retention on, what lies before a cursor's next offset is saved.
 const SPILL_AT: f32 = 0.8;

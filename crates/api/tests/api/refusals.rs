@@ -190,7 +190,7 @@ async fn a_body_that_is_not_what_it_should_be_is_refused(db: PgPool) {
         ("null", 422, "invalid_field", Some("")),
         ("7", 422, "invalid_field", Some("")),
         (
-            r#"["n",null,"http://a",null,null,null]"#,
+            r#"["n",null,"http://a",null,null,null,null,null,null,null,null,null,null,null,null]"#,
             422,
             "invalid_field",
             Some(""),
@@ -232,7 +232,7 @@ async fn what_to_reprocess_must_be_1_to_1000_ids(db: PgPool) {
 #[sqlx::test(migrations = "../../migrations")]
 async fn a_wrong_parameter_is_named(db: PgPool) {
     let client = Client::new(db);
-    for list in ["/subscriptions", "/dlqs"] {
+    for list in ["/subscriptions", "/replays", "/dlqs"] {
         for (query, parameter) in [
             ("limit=0", "limit"),
             ("limit=1001", "limit"),
@@ -272,6 +272,11 @@ async fn a_wrong_id_is_named(db: PgPool) {
         (Method::PATCH, "/subscriptions/1"),
         (Method::DELETE, "/subscriptions/abc"),
         (Method::POST, "/subscriptions/abc/enable"),
+        (Method::POST, "/subscriptions/abc/pause"),
+        (Method::POST, "/subscriptions/abc/resume"),
+        (Method::POST, "/subscriptions/abc/replay"),
+        (Method::GET, "/replays/abc"),
+        (Method::POST, "/replays/1/cancel"),
         (Method::GET, "/dlqs/abc"),
         (Method::GET, "/dlqs/1.5"),
         (Method::DELETE, "/dlqs/99999999999999999999"),

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use api::{AppState, Log};
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
+use common::kafka::KafkaArgs;
 use common::probes::{self, Readiness};
 use metrics_exporter_prometheus::PrometheusBuilder;
 use serde_json::{Value, json};
@@ -45,11 +47,24 @@ impl Answer {
     }
 }
 
+/// How to reach the Kafka of the tests, for a topic of that name.
+pub fn kafka(topic: &str) -> KafkaArgs {
+    KafkaArgs {
+        kafka_brokers: std::env::var("TEST_KAFKA_BROKERS").expect("scripts/test sets it"),
+        kafka_topic: topic.to_owned(),
+    }
+}
+
 /// The API over `db`, as `main` builds it.
 pub fn api(db: PgPool, request_timeout: Duration) -> api::Api {
+    api_with(db, Log::new(&kafka("updates")), request_timeout)
+}
+
+/// The API over `db` and `log`.
+pub fn api_with(db: PgPool, log: Log, request_timeout: Duration) -> api::Api {
     let metrics = PrometheusBuilder::new().build_recorder().handle();
     api::routes(
-        db,
+        AppState { db, log },
         probes::router(Readiness::default(), metrics),
         request_timeout,
     )
@@ -62,6 +77,12 @@ impl Client {
 
     pub fn with_timeout(db: PgPool, request_timeout: Duration) -> Self {
         let router = api(db.clone(), request_timeout).router;
+        Self { router, db }
+    }
+
+    /// Over the topic that `kafka` names.
+    pub fn with_kafka(db: PgPool, kafka: &KafkaArgs) -> Self {
+        let router = api_with(db.clone(), Log::new(kafka), LONG).router;
         Self { router, db }
     }
 

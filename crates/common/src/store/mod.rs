@@ -2,9 +2,13 @@
 //!
 //! One table, one file, all its SQL. Tables of one service alone live with that service.
 
+pub mod circuits;
+pub mod cursors;
 pub mod dead_letters;
 pub mod pending_deliveries;
+pub mod replays;
 pub mod subscriptions;
+pub mod undelivered;
 
 use std::time::Duration;
 

@@ -3,102 +3,16 @@
 //! Every change notifies the channel `subscription_changed` with the id (a trigger does), and
 //! processors read that row again.
 
+mod columns;
+
 use chrono::{DateTime, Utc};
-use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Deserializer, Serialize};
-use sqlx::error::BoxDynError;
-use sqlx::postgres::{PgTypeInfo, PgValueRef};
-use sqlx::{Decode, PgConnection, PgExecutor, Postgres, Type};
-use utoipa::ToSchema;
+use sqlx::{PgConnection, PgExecutor};
 use uuid::Uuid;
+
+pub use columns::{AuthKey, Coalesce, MAX_AUTH_KEY_BYTES, Ordering, State};
 
 /// The channel on which a change of any row is told, with the row's id.
 pub const CHANGED: &str = "subscription_changed";
-
-/// Whether a subscription gets events.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema, sqlx::Type)]
-#[sqlx(type_name = "text", rename_all = "snake_case")]
-#[serde(rename_all = "snake_case")]
-pub enum State {
-    /// It does.
-    Active,
-    /// It does not, until somebody resumes it: what happens meanwhile is delivered then.
-    Paused,
-    /// It does not: `disabled_reason` says why. Pending deliveries wait.
-    Disabled,
-}
-
-/// In which order a subscription's deliveries go out.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, ToSchema, sqlx::Type,
-)]
-#[sqlx(type_name = "text", rename_all = "snake_case")]
-#[serde(rename_all = "snake_case")]
-pub enum Ordering {
-    /// Any: a retry comes after later events.
-    #[default]
-    None,
-    /// Each city's in the order of the log: one that fails holds back that city, no other.
-    PerKey,
-}
-
-/// What of a city's readings is delivered when a subscription is behind.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, ToSchema, sqlx::Type,
-)]
-#[sqlx(type_name = "text", rename_all = "snake_case")]
-#[serde(rename_all = "snake_case")]
-pub enum Coalesce {
-    /// Each of them.
-    #[default]
-    None,
-    /// The newest; the others count as superseded.
-    LatestPerKey,
-}
-
-/// The longest [`AuthKey`], in bytes.
-pub const MAX_AUTH_KEY_BYTES: usize = 1024;
-
-/// The bearer token of the POSTs to one subscription: visible ASCII, so that it fits in a
-/// header. Prints as redacted.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(try_from = "SecretString")]
-pub struct AuthKey(SecretString);
-
-impl TryFrom<SecretString> for AuthKey {
-    type Error = &'static str;
-
-    fn try_from(key: SecretString) -> Result<Self, Self::Error> {
-        let bytes = key.expose_secret().as_bytes();
-        if !(1..=MAX_AUTH_KEY_BYTES).contains(&bytes.len()) {
-            return Err("must have 1 to 1024 characters");
-        }
-        if !bytes.iter().all(u8::is_ascii_graphic) {
-            return Err("must be visible ASCII without spaces");
-        }
-        Ok(Self(key))
-    }
-}
-
-impl AuthKey {
-    /// The token itself, for the header and the database only.
-    #[must_use]
-    pub fn expose(&self) -> &str {
-        self.0.expose_secret()
-    }
-}
-
-impl Type<Postgres> for AuthKey {
-    fn type_info() -> PgTypeInfo {
-        <str as Type<Postgres>>::type_info()
-    }
-}
-
-impl Decode<'_, Postgres> for AuthKey {
-    fn decode(value: PgValueRef<'_>) -> Result<Self, BoxDynError> {
-        Ok(Self(<String as Decode<Postgres>>::decode(value)?.into()))
-    }
-}
 
 /// One row.
 #[derive(Clone, Debug)]
@@ -148,76 +62,61 @@ pub struct Row {
     pub updated_at: DateTime<Utc>,
 }
 
-/// What an insert takes.
-#[derive(Debug)]
-pub struct New<'a> {
+/// What a client sets of a subscription: every column of [`Row`] that can be changed.
+#[derive(Clone, Debug)]
+pub struct Settings {
     /// See [`Row::name`].
-    pub name: &'a str,
+    pub name: String,
     /// See [`Row::description`].
-    pub description: Option<&'a str>,
+    pub description: Option<String>,
     /// See [`Row::url`].
-    pub url: &'a str,
+    pub url: String,
     /// See [`Row::auth_key`].
-    pub auth_key: Option<&'a AuthKey>,
+    pub auth_key: Option<AuthKey>,
     /// See [`Row::event_types`].
-    pub event_types: Option<&'a [String]>,
+    pub event_types: Option<Vec<String>>,
     /// See [`Row::cities`].
-    pub cities: Option<&'a [String]>,
+    pub cities: Option<Vec<String>>,
+    /// See [`Row::retry_schedule_ms`].
+    pub retry_schedule_ms: Option<Vec<i64>>,
+    /// See [`Row::max_age_ms`].
+    pub max_age_ms: Option<i64>,
+    /// See [`Row::timeout_ms`].
+    pub timeout_ms: Option<i64>,
+    /// See [`Row::rate_limit`].
+    pub rate_limit: Option<f64>,
+    /// See [`Row::max_in_flight`].
+    pub max_in_flight: Option<i32>,
+    /// See [`Row::ordering`].
+    pub ordering: Ordering,
+    /// See [`Row::coalesce`].
+    pub coalesce: Coalesce,
+    /// See [`Row::filter`].
+    pub filter: Option<String>,
+    /// See [`Row::disable_after_ms`].
+    pub disable_after_ms: Option<i64>,
 }
 
-/// What becomes of one column: in JSON an absent field keeps it and `null` clears it.
-#[derive(Clone, Copy, Debug, Default)]
-pub enum Change<T> {
-    /// It stays as it is.
-    #[default]
-    Keep,
-    /// It becomes NULL.
-    Clear,
-    /// It becomes this.
-    Set(T),
-}
-
-impl<T> Change<T> {
-    /// The same change, of what `f` makes of the value.
-    pub fn map_ref<'a, U>(&'a self, f: impl FnOnce(&'a T) -> U) -> Change<U> {
-        match self {
-            Self::Keep => Change::Keep,
-            Self::Clear => Change::Clear,
-            Self::Set(value) => Change::Set(f(value)),
+impl From<Row> for Settings {
+    fn from(row: Row) -> Self {
+        Self {
+            name: row.name,
+            description: row.description,
+            url: row.url,
+            auth_key: row.auth_key,
+            event_types: row.event_types,
+            cities: row.cities,
+            retry_schedule_ms: row.retry_schedule_ms,
+            max_age_ms: row.max_age_ms,
+            timeout_ms: row.timeout_ms,
+            rate_limit: row.rate_limit,
+            max_in_flight: row.max_in_flight,
+            ordering: row.ordering,
+            coalesce: row.coalesce,
+            filter: row.filter,
+            disable_after_ms: row.disable_after_ms,
         }
     }
-
-    /// Whether the column changes, and to what: two parameters of the statement.
-    fn into_parameters(self) -> (bool, Option<T>) {
-        match self {
-            Self::Keep => (false, None),
-            Self::Clear => (true, None),
-            Self::Set(value) => (true, Some(value)),
-        }
-    }
-}
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Change<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(Option::deserialize(deserializer)?.map_or(Self::Clear, Self::Set))
-    }
-}
-
-/// What an update takes: what is not named stays.
-#[derive(Debug, Default)]
-pub struct Changes<'a> {
-    /// See [`Row::name`].
-    pub name: Option<&'a str>,
-    /// See [`Row::description`].
-    pub description: Change<&'a str>,
-    /// See [`Row::url`].
-    pub url: Option<&'a str>,
-    /// See [`Row::auth_key`].
-    pub auth_key: Change<&'a AuthKey>,
-    /// See [`Row::event_types`].
-    pub event_types: Change<&'a [String]>,
-    /// See [`Row::cities`].
-    pub cities: Change<&'a [String]>,
 }
 
 /// A statement that gives rows of the table, whole: each column is named once, here.
@@ -237,24 +136,82 @@ macro_rules! rows {
     };
 }
 
+/// The statement, with the settings as its parameters after the id.
+macro_rules! write_settings {
+    ($statement:tt, $id:expr, $settings:expr) => {
+        rows!(
+            $statement,
+            "",
+            $id,
+            $settings.name,
+            $settings.description.as_deref(),
+            $settings.url,
+            $settings.auth_key.as_ref().map(AuthKey::expose),
+            $settings.event_types.as_deref(),
+            $settings.cities.as_deref(),
+            $settings.retry_schedule_ms.as_deref(),
+            $settings.max_age_ms,
+            $settings.timeout_ms,
+            $settings.rate_limit,
+            $settings.max_in_flight,
+            $settings.ordering as Ordering,
+            $settings.coalesce as Coalesce,
+            $settings.filter.as_deref(),
+            $settings.disable_after_ms,
+        )
+    };
+}
+
 /// Adds a subscription, active.
 ///
 /// # Errors
 /// The constraint `subscriptions_name_key` when the name is taken.
-pub async fn insert(db: impl PgExecutor<'_>, new: &New<'_>) -> sqlx::Result<Row> {
-    rows!(
-        "INSERT INTO subscriptions (id, name, description, url, auth_key, event_types, cities)
-         VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING",
-        "",
+pub async fn insert(db: impl PgExecutor<'_>, settings: &Settings) -> sqlx::Result<Row> {
+    write_settings!(
+        "INSERT INTO subscriptions
+            (id, name, description, url, auth_key, event_types, cities, retry_schedule_ms,
+             max_age_ms, timeout_ms, rate_limit, max_in_flight, ordering, coalesce, filter,
+             disable_after_ms)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) RETURNING",
         Uuid::now_v7(),
-        new.name,
-        new.description,
-        new.url,
-        new.auth_key.map(AuthKey::expose),
-        new.event_types,
-        new.cities,
+        settings
     )
     .fetch_one(db)
+    .await
+}
+
+/// Writes the settings, and gives the row as it is then.
+///
+/// Runs in the transaction that read them with [`lock`].
+///
+/// # Errors
+/// The constraint `subscriptions_name_key` when the name is taken.
+pub async fn update(db: &mut PgConnection, id: Uuid, settings: &Settings) -> sqlx::Result<Row> {
+    write_settings!(
+        "UPDATE subscriptions
+         SET (name, description, url, auth_key, event_types, cities, retry_schedule_ms, max_age_ms,
+              timeout_ms, rate_limit, max_in_flight, ordering, coalesce, filter, disable_after_ms,
+              updated_at)
+           = ($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, now())
+         WHERE id = $1 RETURNING",
+        id,
+        settings
+    )
+    .fetch_one(db)
+    .await
+}
+
+/// The subscription of that id, which nobody else changes until the transaction ends.
+///
+/// # Errors
+/// The database's.
+pub async fn lock(db: &mut PgConnection, id: Uuid) -> sqlx::Result<Option<Row>> {
+    rows!(
+        "SELECT",
+        "FROM subscriptions WHERE id = $1 FOR NO KEY UPDATE",
+        id,
+    )
+    .fetch_optional(db)
     .await
 }
 
@@ -325,62 +282,52 @@ pub async fn disable_all(db: impl PgExecutor<'_>, ids: &[Uuid], reason: &str) ->
     .map(drop)
 }
 
-/// Changes what is named, and gives the row as it is then.
-///
-/// # Errors
-/// The constraint `subscriptions_name_key` when the name is taken.
-pub async fn update(
-    db: impl PgExecutor<'_>,
-    id: Uuid,
-    changes: Changes<'_>,
-) -> sqlx::Result<Option<Row>> {
-    let (describes, description) = changes.description.into_parameters();
-    let (rekeys, auth_key) = changes.auth_key.into_parameters();
-    let (retypes, event_types) = changes.event_types.into_parameters();
-    let (moves, cities) = changes.cities.into_parameters();
-    rows!(
-        "UPDATE subscriptions SET
-            name        = COALESCE($2, name),
-            url         = COALESCE($3, url),
-            description = CASE WHEN $4 THEN $5 ELSE description END,
-            auth_key    = CASE WHEN $6 THEN $7 ELSE auth_key END,
-            event_types = CASE WHEN $8 THEN $9 ELSE event_types END,
-            cities      = CASE WHEN $10 THEN $11 ELSE cities END,
-            updated_at  = now()
-        WHERE id = $1 RETURNING",
-        "",
-        id,
-        changes.name,
-        changes.url,
-        describes,
-        description,
-        rekeys,
-        auth_key.map(AuthKey::expose),
-        retypes,
-        event_types,
-        moves,
-        cities,
-    )
-    .fetch_optional(db)
-    .await
-}
-
-/// Makes it active again. One that is active stays as it is, and nobody is notified.
+/// Pauses one that is active.
 ///
 /// # Errors
 /// The database's.
-pub async fn enable(db: impl PgExecutor<'_>, id: Uuid) -> sqlx::Result<()> {
+pub async fn pause(db: impl PgExecutor<'_>, id: Uuid) -> sqlx::Result<()> {
     sqlx::query!(
-        r#"
-        UPDATE subscriptions
-        SET state = 'active', disabled_reason = NULL, disabled_at = NULL, updated_at = now()
-        WHERE id = $1 AND state <> 'active'
-        "#,
+        "UPDATE subscriptions SET state = 'paused', updated_at = now()
+         WHERE id = $1 AND state = 'active'",
         id,
     )
     .execute(db)
     .await
     .map(drop)
+}
+
+/// Makes one that is paused active again.
+///
+/// # Errors
+/// The database's.
+pub async fn resume(db: impl PgExecutor<'_>, id: Uuid) -> sqlx::Result<()> {
+    sqlx::query!(
+        "UPDATE subscriptions SET state = 'active', updated_at = now()
+         WHERE id = $1 AND state = 'paused'",
+        id,
+    )
+    .execute(db)
+    .await
+    .map(drop)
+}
+
+/// Makes one that is disabled active again; says whether it was disabled.
+///
+/// # Errors
+/// The database's.
+pub async fn enable(db: impl PgExecutor<'_>, id: Uuid) -> sqlx::Result<bool> {
+    sqlx::query!(
+        r#"
+        UPDATE subscriptions
+        SET state = 'active', disabled_reason = NULL, disabled_at = NULL, updated_at = now()
+        WHERE id = $1 AND state = 'disabled'
+        "#,
+        id,
+    )
+    .execute(db)
+    .await
+    .map(|done| done.rows_affected() > 0)
 }
 
 /// Removes it; says whether it was there.

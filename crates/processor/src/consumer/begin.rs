@@ -4,15 +4,15 @@
 use std::collections::{HashMap, HashSet};
 
 use anyhow::Context;
+use common::store::cursors::{self, Cursor};
 use common::store::pending_deliveries;
+use common::store::replays::{self, Range};
 use metrics::counter;
 use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::start::{self, Found, Why};
 use crate::observe;
-use crate::store::cursors::{self, Cursor};
-use crate::store::replays::{self, Range};
 use crate::store::{progress, settled_ahead};
 
 /// A partition, claimed, and where it is read from.

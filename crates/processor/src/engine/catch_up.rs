@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use common::store::replays::Range;
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -17,7 +18,6 @@ use crate::event::{self, Event, Record, Subject};
 use crate::fan_out;
 use crate::reader::{Command, Read};
 use crate::recorder::{Entry, Settled};
-use crate::store::replays::Range;
 use crate::stretches::{Key, Pass, Stretch};
 use crate::subscription::Subscription;
 

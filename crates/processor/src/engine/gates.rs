@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use common::store::circuits::Circuit;
 use metrics::counter;
 use outbound::{Attempt, Control, Verdict};
 use tokio::time::Instant;
@@ -19,7 +20,6 @@ use crate::lanes::Gate;
 use crate::observe;
 use crate::recorder::{Entry, Note};
 use crate::retry::RETRY_AFTER_LIMIT;
-use crate::store::circuits::Circuit;
 use crate::stretches::{Key, Stretch};
 use crate::subscription::Subscription;
 

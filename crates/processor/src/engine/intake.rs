@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use common::store::circuits::Circuit;
 use common::store::pending_deliveries::Claimed;
 use metrics::counter;
 use tokio::sync::oneshot;
@@ -16,7 +17,6 @@ use crate::delivery::{DELIVERY_BYTES, Delivery, Lease, Outcome, Source, Ticket};
 use crate::event::{self, Event, Record, Subject};
 use crate::observe;
 use crate::recorder::{Entry, NoEvent};
-use crate::store::circuits::Circuit;
 use crate::subscription::Subscription;
 
 impl Engine {

@@ -9,14 +9,15 @@ use std::collections::BTreeMap;
 
 use common::store::dead_letters::{self, Reason as DeadReason};
 use common::store::pending_deliveries::{self, Deliveries, Keys};
+use common::store::undelivered;
 use outbound::{Attempt, Control};
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::partitions::Partitions;
 use crate::delivery::{Delivery, Outcome, Reason, Source};
+use crate::store::attempts;
 use crate::store::settled_ahead::Pairs;
-use crate::store::{attempts, undelivered};
 
 /// Why a subscription is disabled whose receiver answered 410, …
 const GONE: &str = "the receiver answered 410 Gone";

@@ -4,10 +4,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use common::store::circuits::Failures;
 use tokio::time::Instant;
 use uuid::Uuid;
-
-use crate::store::circuits::Failures;
 
 /// What is to be remembered of a receiver.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -5,7 +5,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::store::cursors::Columns;
+use common::store::cursors::Columns;
+
 use crate::stretches::Key;
 use crate::watermark::Watermark;
 

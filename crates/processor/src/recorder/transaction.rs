@@ -4,7 +4,9 @@
 //! refuses it.
 
 use common::store::dead_letters::Malformed;
-use common::store::{dead_letters, pending_deliveries, subscriptions};
+use common::store::{
+    cursors, dead_letters, pending_deliveries, replays, subscriptions, undelivered,
+};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
@@ -14,7 +16,7 @@ use super::operations;
 use super::partitions::Moves;
 use super::stretches::Cursors;
 use crate::event::{Record, derived_id};
-use crate::store::{self, attempts, cursors, progress, replays, settled_ahead, undelivered};
+use crate::store::{self, attempts, progress, settled_ahead};
 
 /// A record that is no event, and why.
 #[derive(Debug)]
@@ -115,16 +117,16 @@ impl Flush<'_> {
             recovered,
         } = self.circuits;
         if !failed.subscription_ids.is_empty() {
-            store::circuits::note_failures(&mut *db, failed).await?;
+            common::store::circuits::note_failures(&mut *db, failed).await?;
         }
         if !tripped.subscription_ids.is_empty() {
-            store::circuits::trip_all(&mut *db, tripped).await?;
+            common::store::circuits::trip_all(&mut *db, tripped).await?;
         }
         if !succeeded.is_empty() {
-            store::circuits::note_successes(&mut *db, succeeded).await?;
+            common::store::circuits::note_successes(&mut *db, succeeded).await?;
         }
         if !recovered.is_empty() {
-            store::circuits::close_all(db, recovered).await?;
+            common::store::circuits::close_all(db, recovered).await?;
         }
         Ok(())
     }

@@ -6,13 +6,9 @@
 )]
 
 pub mod attempts;
-pub mod circuits;
-pub mod cursors;
 pub mod operations;
 pub mod progress;
-pub mod replays;
 pub mod settled_ahead;
-pub mod undelivered;
 
 /// The one shard there is, until a fan-out is split by subscription over replicas.
 pub const SHARD: i16 = 0;

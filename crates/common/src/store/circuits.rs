@@ -3,11 +3,18 @@
 //! No row: it is closed, and nothing has failed since the last success. Who trips an open circuit
 //! again doubles the wait for the next probe; all times are the database's.
 
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
 use sqlx::PgExecutor;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
-/// The wait for the first probe, and the longest, in milliseconds.
+/// The wait for the first probe, in milliseconds.
 pub const FIRST_DELAY_MS: i64 = 5_000;
+
+/// The longest wait for a probe, in milliseconds.
 pub const LONGEST_DELAY_MS: i64 = 600_000;
 
 /// How long a probing replica has to find out, in seconds, before another may.
@@ -16,12 +23,47 @@ const PROBE_LEASE_SECONDS: f64 = 30.0;
 /// How long the replicas with something to send have for themselves, in seconds.
 const HEAD_START_SECONDS: f64 = 2.0;
 
+/// Whether requests go to a subscription.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema, sqlx::Type)]
+#[sqlx(type_name = "text", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// They do.
+    #[default]
+    Closed,
+    /// They do not, until it is probed.
+    Open,
+    /// One does, to find out.
+    HalfOpen,
+}
+
+/// One row, as far as it concerns people.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// Whose it is.
+    pub subscription_id: Uuid,
+    /// Whether requests go out.
+    pub state: State,
+    /// The first failure after the last success.
+    pub failing_since: Option<DateTime<Utc>>,
+    /// When the latest was.
+    pub last_failure_at: Option<DateTime<Utc>>,
+    /// Its class.
+    pub last_failure: Option<String>,
+    /// When it opened.
+    pub opened_at: Option<DateTime<Utc>>,
+    /// Open: when it may be probed.
+    pub probe_at: Option<DateTime<Utc>>,
+}
+
 /// Failures to note, column by column; each subscription once.
 #[derive(Debug, Default)]
 pub struct Failures {
+    /// Whose they are.
     pub subscription_ids: Vec<Uuid>,
     /// How long ago the first after the last success was, in seconds.
     pub ages_seconds: Vec<f64>,
+    /// The class of the latest.
     pub classes: Vec<&'static str>,
     /// How long to wait at least before a probe, in seconds, for those that tripped.
     pub waits_seconds: Vec<f64>,
@@ -32,12 +74,16 @@ pub struct Failures {
 /// A circuit that is not closed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Circuit {
+    /// Whose it is.
     pub subscription_id: Uuid,
     /// The replica that probes; nobody, while it is open.
     pub prober: Option<String>,
 }
 
 /// Opens them. One that another replica opened meanwhile stays as it is.
+///
+/// # Errors
+/// The database's.
 pub async fn trip_all(db: impl PgExecutor<'_>, batch: &Failures) -> sqlx::Result<()> {
     sqlx::query!(
         r#"
@@ -75,6 +121,9 @@ pub async fn trip_all(db: impl PgExecutor<'_>, batch: &Failures) -> sqlx::Result
 }
 
 /// Notes failures that tripped nothing.
+///
+/// # Errors
+/// The database's.
 pub async fn note_failures(db: impl PgExecutor<'_>, batch: &Failures) -> sqlx::Result<()> {
     sqlx::query!(
         r#"
@@ -96,6 +145,9 @@ pub async fn note_failures(db: impl PgExecutor<'_>, batch: &Failures) -> sqlx::R
 
 /// Notes that a delivery succeeded: those that are closed have nothing to tell any more, and of
 /// the others no failure counts from before.
+///
+/// # Errors
+/// The database's.
 pub async fn note_successes(db: impl PgExecutor<'_>, ids: &[Uuid]) -> sqlx::Result<()> {
     sqlx::query!(
         r#"
@@ -112,6 +164,9 @@ pub async fn note_successes(db: impl PgExecutor<'_>, ids: &[Uuid]) -> sqlx::Resu
 }
 
 /// Closes them.
+///
+/// # Errors
+/// The database's.
 pub async fn close_all(db: impl PgExecutor<'_>, ids: &[Uuid]) -> sqlx::Result<()> {
     sqlx::query!("DELETE FROM circuits WHERE subscription_id = ANY($1)", ids)
         .execute(db)
@@ -120,6 +175,9 @@ pub async fn close_all(db: impl PgExecutor<'_>, ids: &[Uuid]) -> sqlx::Result<()
 }
 
 /// All that are not closed.
+///
+/// # Errors
+/// The database's.
 pub async fn all_open(db: impl PgExecutor<'_>) -> sqlx::Result<Vec<Circuit>> {
     sqlx::query_as!(
         Circuit,
@@ -130,6 +188,9 @@ pub async fn all_open(db: impl PgExecutor<'_>) -> sqlx::Result<Vec<Circuit>> {
 }
 
 /// That of a subscription, unless it is closed.
+///
+/// # Errors
+/// The database's.
 pub async fn open(db: impl PgExecutor<'_>, id: Uuid) -> sqlx::Result<Option<Circuit>> {
     sqlx::query_as!(
         Circuit,
@@ -142,6 +203,9 @@ pub async fn open(db: impl PgExecutor<'_>, id: Uuid) -> sqlx::Result<Option<Circ
 
 /// Takes up to `limit` circuits that are due to be probed; how many. First those of which
 /// something waits in the partitions owned: there is something to send.
+///
+/// # Errors
+/// The database's.
 pub async fn take_probes(
     db: impl PgExecutor<'_>,
     (topic, partitions): (&str, &[i32]),
@@ -178,12 +242,76 @@ pub async fn take_probes(
 }
 
 /// Removes those whose subscription is gone.
+///
+/// # Errors
+/// The database's.
 pub async fn sweep_orphans(db: impl PgExecutor<'_>) -> sqlx::Result<()> {
     sqlx::query!(
         r#"
         DELETE FROM circuits
         WHERE NOT EXISTS (SELECT FROM subscriptions WHERE id = circuits.subscription_id)
         "#
+    )
+    .execute(db)
+    .await
+    .map(drop)
+}
+
+/// The rows of those subscriptions that have one.
+///
+/// # Errors
+/// The database's.
+pub async fn get_all(db: impl PgExecutor<'_>, subscription_ids: &[Uuid]) -> sqlx::Result<Vec<Row>> {
+    sqlx::query_as!(
+        Row,
+        r#"
+        SELECT subscription_id, state AS "state: State", failing_since, last_failure_at,
+               last_failure, opened_at, probe_at
+        FROM circuits WHERE subscription_id = ANY($1)
+        "#,
+        subscription_ids,
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// Opens it for a subscription that is enabled again: a probe comes first, after `cool_down`, and
+/// failures of before do not count. The latest of them is kept, to be looked at.
+///
+/// # Errors
+/// The database's.
+pub async fn start_over(
+    db: impl PgExecutor<'_>,
+    subscription_id: Uuid,
+    cool_down: Duration,
+) -> sqlx::Result<()> {
+    let cool_down_ms = i64::try_from(cool_down.as_millis()).unwrap_or(i64::MAX);
+    sqlx::query!(
+        r#"
+        INSERT INTO circuits AS circuit (subscription_id, state, opened_at, probe_at, probe_delay_ms)
+        VALUES ($1, 'open', now(), now() + make_interval(secs => $2), $3)
+        ON CONFLICT (subscription_id) DO UPDATE
+        SET state = 'open', failing_since = NULL, prober = NULL, updated_at = now(),
+            opened_at = COALESCE(circuit.opened_at, EXCLUDED.opened_at),
+            probe_at = EXCLUDED.probe_at, probe_delay_ms = EXCLUDED.probe_delay_ms
+        "#,
+        subscription_id,
+        cool_down.as_secs_f64(),
+        cool_down_ms,
+    )
+    .execute(db)
+    .await
+    .map(drop)
+}
+
+/// Removes that of a subscription that was deleted.
+///
+/// # Errors
+/// The database's.
+pub async fn delete(db: impl PgExecutor<'_>, subscription_id: Uuid) -> sqlx::Result<()> {
+    sqlx::query!(
+        "DELETE FROM circuits WHERE subscription_id = $1",
+        subscription_id
     )
     .execute(db)
     .await

@@ -1,0 +1,180 @@
+//! What clients set of a subscription, as bodies that cannot be wrong.
+
+use common::store::subscriptions::{AuthKey, Coalesce, Ordering, Settings};
+use serde::{Deserialize, Deserializer};
+use utoipa::ToSchema;
+
+use crate::fields::{
+    Cities, Description, DisableAfter, Endpoint, EventTypes, FilterSource, MaxAge, MaxInFlight,
+    Name, RateLimit, RetrySchedule, Timeout,
+};
+
+/// A subscription to be made.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({
+    "name": "my-web-hook", "description": "Web hook - Test", "url": "http://localhost:9099",
+    "auth_key": "jfask329489240krwjekjewlkjre", "cities": ["Tokyo", "Berlin"],
+    "filter": "event.reading > 30", "retry_schedule": ["5s", "30s", "10m"], "max_age": "6h",
+    "timeout": "5s", "rate_limit": 50, "max_in_flight": 8, "ordering": "per_key",
+    "coalesce": "latest_per_key", "disable_after": "5d"
+}))]
+pub struct NewSubscription {
+    name: Name,
+    description: Option<Description>,
+    url: Endpoint,
+    /// Travels as `Authorization: Bearer …` on each POST to the endpoint. Visible ASCII.
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 1024, write_only)]
+    auth_key: Option<AuthKey>,
+    /// Which types of events it gets; every type but operational ones, unless given.
+    event_types: Option<EventTypes>,
+    /// Which cities' events it gets; every city's, unless given.
+    cities: Option<Cities>,
+    /// Which of them it gets; each, unless given.
+    filter: Option<FilterSource>,
+    /// When a failed delivery is tried again; here and below the processor's default, unless given.
+    retry_schedule: Option<RetrySchedule>,
+    max_age: Option<MaxAge>,
+    timeout: Option<Timeout>,
+    rate_limit: Option<RateLimit>,
+    max_in_flight: Option<MaxInFlight>,
+    /// `none`, unless given.
+    ordering: Option<Ordering>,
+    /// `none`, unless given.
+    coalesce: Option<Coalesce>,
+    disable_after: Option<DisableAfter>,
+}
+
+impl From<NewSubscription> for Settings {
+    fn from(new: NewSubscription) -> Self {
+        Self {
+            name: new.name.into(),
+            description: new.description.map(Into::into),
+            url: new.url.into(),
+            auth_key: new.auth_key,
+            event_types: new.event_types.map(Into::into),
+            cities: new.cities.map(Into::into),
+            retry_schedule_ms: new.retry_schedule.map(Into::into),
+            max_age_ms: new.max_age.map(Into::into),
+            timeout_ms: new.timeout.map(Into::into),
+            rate_limit: new.rate_limit.map(Into::into),
+            max_in_flight: new.max_in_flight.map(Into::into),
+            ordering: new.ordering.unwrap_or_default(),
+            coalesce: new.coalesce.unwrap_or_default(),
+            filter: new.filter.map(Into::into),
+            disable_after_ms: new.disable_after.map(Into::into),
+        }
+    }
+}
+
+/// What to change of a subscription. What is absent stays; `null` clears, or brings the default
+/// back.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({
+    "url": "https://example.com/hook", "auth_key": null, "cities": ["Oslo"],
+    "filter": "event.reading < -10", "retry_schedule": ["1s", "1m"], "rate_limit": null
+}))]
+pub struct SubscriptionPatch {
+    #[serde(default, deserialize_with = "not_null")]
+    #[schema(value_type = Name, required = false)]
+    name: Option<Name>,
+    #[serde(default)]
+    #[schema(value_type = Option<Description>)]
+    description: Change<Description>,
+    #[serde(default, deserialize_with = "not_null")]
+    #[schema(value_type = Endpoint, required = false)]
+    url: Option<Endpoint>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 1024, write_only)]
+    auth_key: Change<AuthKey>,
+    #[serde(default)]
+    #[schema(value_type = Option<EventTypes>)]
+    event_types: Change<EventTypes>,
+    #[serde(default)]
+    #[schema(value_type = Option<Cities>)]
+    cities: Change<Cities>,
+    #[serde(default)]
+    #[schema(value_type = Option<FilterSource>)]
+    filter: Change<FilterSource>,
+    #[serde(default)]
+    #[schema(value_type = Option<RetrySchedule>)]
+    retry_schedule: Change<RetrySchedule>,
+    #[serde(default)]
+    #[schema(value_type = Option<MaxAge>)]
+    max_age: Change<MaxAge>,
+    #[serde(default)]
+    #[schema(value_type = Option<Timeout>)]
+    timeout: Change<Timeout>,
+    #[serde(default)]
+    #[schema(value_type = Option<RateLimit>)]
+    rate_limit: Change<RateLimit>,
+    #[serde(default)]
+    #[schema(value_type = Option<MaxInFlight>)]
+    max_in_flight: Change<MaxInFlight>,
+    #[serde(default)]
+    #[schema(value_type = Option<Ordering>)]
+    ordering: Change<Ordering>,
+    #[serde(default)]
+    #[schema(value_type = Option<Coalesce>)]
+    coalesce: Change<Coalesce>,
+    #[serde(default)]
+    #[schema(value_type = Option<DisableAfter>)]
+    disable_after: Change<DisableAfter>,
+}
+
+impl SubscriptionPatch {
+    /// The settings as they are after the change.
+    pub fn apply(self, to: Settings) -> Settings {
+        Settings {
+            name: self.name.map_or(to.name, Into::into),
+            description: self.description.of(to.description),
+            url: self.url.map_or(to.url, Into::into),
+            auth_key: self.auth_key.of(to.auth_key),
+            event_types: self.event_types.of(to.event_types),
+            cities: self.cities.of(to.cities),
+            retry_schedule_ms: self.retry_schedule.of(to.retry_schedule_ms),
+            max_age_ms: self.max_age.of(to.max_age_ms),
+            timeout_ms: self.timeout.of(to.timeout_ms),
+            rate_limit: self.rate_limit.of(to.rate_limit),
+            max_in_flight: self.max_in_flight.of(to.max_in_flight),
+            ordering: self.ordering.of(Some(to.ordering)).unwrap_or_default(),
+            coalesce: self.coalesce.of(Some(to.coalesce)).unwrap_or_default(),
+            filter: self.filter.of(to.filter),
+            disable_after_ms: self.disable_after.of(to.disable_after_ms),
+        }
+    }
+}
+
+/// What becomes of one setting: in JSON an absent field keeps it and `null` clears it.
+#[derive(Debug, Default)]
+enum Change<T> {
+    #[default]
+    Keep,
+    Clear,
+    Set(T),
+}
+
+impl<T> Change<T> {
+    /// What `before` becomes.
+    fn of<U: From<T>>(self, before: Option<U>) -> Option<U> {
+        match self {
+            Self::Keep => before,
+            Self::Clear => None,
+            Self::Set(value) => Some(value.into()),
+        }
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Change<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Option::deserialize(deserializer)?.map_or(Self::Clear, Self::Set))
+    }
+}
+
+/// Of a field that is there, `null` is no value.
+fn not_null<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    field: D,
+) -> Result<Option<T>, D::Error> {
+    T::deserialize(field).map(Some)
+}

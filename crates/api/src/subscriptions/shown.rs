@@ -1,0 +1,225 @@
+//! A subscription as it is shown: its settings, and how its deliveries fare.
+//!
+//! However many are shown, what stands in other tables is asked for with one query a table.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use common::human;
+use common::store::subscriptions::{Coalesce, Ordering, Row, State};
+use common::store::{circuits, cursors, undelivered};
+use serde::Serialize;
+use sqlx::PgPool;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+/// From which share of the topic's retention on a person should look after what is held back.
+const RETENTION_WARNING: f32 = 0.5;
+
+/// A subscription.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({
+    "id": "0199b0c2-7c1e-7d52-a0a5-4f0f6a3a9b11", "name": "my-web-hook",
+    "description": "Web hook - Test", "url": "http://localhost:9099", "auth": {"kind": "bearer"},
+    "event_types": null, "cities": ["Tokyo", "Berlin"], "filter": "event.reading > 30",
+    "retry_schedule": ["5s", "30s", "10m"], "max_age": "6h", "timeout": null, "rate_limit": null,
+    "max_in_flight": null, "ordering": "none", "coalesce": "none", "disable_after": null,
+    "state": "active", "disabled_reason": null, "disabled_at": null,
+    "circuit": {
+        "state": "open", "failing_since": "2026-11-23T21:00:00Z",
+        "last_failure": "connect_refused", "last_failure_at": "2026-11-23T21:00:40Z",
+        "opened_at": "2026-11-23T21:00:40Z", "next_probe_at": "2026-11-23T21:00:45Z"
+    },
+    "held_back": {
+        "since": "2026-11-23T21:00:40Z", "partitions": 8, "retention_used": 0.62,
+        "warning": "62 % of the topic's retention is used up; at 80 % what would be lost is copied"
+    },
+    "expired": 0, "superseded": 12,
+    "created_at": "2026-11-23T20:00:00Z", "updated_at": "2026-11-23T20:00:00Z"
+}))]
+pub struct Subscription {
+    id: Uuid,
+    name: String,
+    description: Option<String>,
+    /// Where deliveries go.
+    url: String,
+    /// How deliveries authenticate; the secret itself is never read back.
+    auth: Option<Auth>,
+    /// `null`: every type but operational ones.
+    event_types: Option<Vec<String>>,
+    /// `null`: every city.
+    cities: Option<Vec<String>>,
+    /// `null`: each event of these types and cities.
+    filter: Option<String>,
+    /// Here and below `null` means the processor's default.
+    retry_schedule: Option<Vec<String>>,
+    max_age: Option<String>,
+    timeout: Option<String>,
+    rate_limit: Option<f64>,
+    max_in_flight: Option<i32>,
+    ordering: Ordering,
+    coalesce: Coalesce,
+    disable_after: Option<String>,
+    state: State,
+    /// Why it is disabled.
+    disabled_reason: Option<String>,
+    /// Since when it is.
+    disabled_at: Option<DateTime<Utc>>,
+    circuit: Circuit,
+    /// What it has yet to get, while it is detached from the log.
+    held_back: Option<HeldBack>,
+    /// How many events were too old for it.
+    expired: i64,
+    /// How many readings a newer one of their city took the place of.
+    superseded: i64,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+}
+
+/// How deliveries authenticate to the receiver.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Auth {
+    /// `Authorization: Bearer …`
+    Bearer,
+}
+
+/// What its receiver's failures led to.
+#[derive(Debug, Default, Serialize, ToSchema)]
+pub struct Circuit {
+    state: circuits::State,
+    /// The first failure after the last success.
+    failing_since: Option<DateTime<Utc>>,
+    /// The class of the latest failure.
+    last_failure: Option<String>,
+    /// When that was.
+    last_failure_at: Option<DateTime<Utc>>,
+    /// Since when it is open.
+    opened_at: Option<DateTime<Utc>>,
+    /// When one request will find out whether the receiver is back.
+    next_probe_at: Option<DateTime<Utc>>,
+}
+
+impl From<circuits::Row> for Circuit {
+    fn from(row: circuits::Row) -> Self {
+        let is_open = row.state == circuits::State::Open;
+        Self {
+            state: row.state,
+            failing_since: row.failing_since,
+            last_failure: row.last_failure,
+            last_failure_at: row.last_failure_at,
+            opened_at: row.opened_at,
+            next_probe_at: row.probe_at.filter(|_| is_open),
+        }
+    }
+}
+
+/// What a subscription that is detached from the log has yet to get.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct HeldBack {
+    since: DateTime<Utc>,
+    partitions: i64,
+    /// How much of the topic's retention has gone by for the first of it, 0 to 1.
+    retention_used: f32,
+    /// There from 0.5 on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    warning: Option<String>,
+}
+
+impl From<cursors::HeldBack> for HeldBack {
+    fn from(held: cursors::HeldBack) -> Self {
+        let warning = (held.retention_used >= RETENTION_WARNING).then(|| {
+            format!(
+                "{:.0} % of the topic's retention is used up; at 80 % what would be lost is copied",
+                held.retention_used * 100.0
+            )
+        });
+        Self {
+            since: held.since,
+            partitions: held.partitions,
+            retention_used: held.retention_used,
+            warning,
+        }
+    }
+}
+
+/// The subscription of that row.
+///
+/// # Errors
+/// The database's.
+pub async fn one(db: &PgPool, row: Row) -> sqlx::Result<Subscription> {
+    let mut fare = Fare::of(db, &[row.id]).await?;
+    Ok(fare.show(row))
+}
+
+/// The subscriptions of those rows.
+///
+/// # Errors
+/// The database's.
+pub async fn all(db: &PgPool, rows: Vec<Row>) -> sqlx::Result<Vec<Subscription>> {
+    let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
+    let mut fare = Fare::of(db, &ids).await?;
+    Ok(rows.into_iter().map(|row| fare.show(row)).collect())
+}
+
+/// How the deliveries of some subscriptions fare.
+struct Fare {
+    circuits: HashMap<Uuid, circuits::Row>,
+    held_back: HashMap<Uuid, cursors::HeldBack>,
+    undelivered: HashMap<Uuid, undelivered::Counts>,
+}
+
+impl Fare {
+    async fn of(db: &PgPool, ids: &[Uuid]) -> sqlx::Result<Self> {
+        let circuits = circuits::get_all(db, ids).await?.into_iter();
+        let held_back = cursors::held_back(db, ids).await?.into_iter();
+        let undelivered = undelivered::counts(db, ids).await?.into_iter();
+        Ok(Self {
+            circuits: circuits.map(|row| (row.subscription_id, row)).collect(),
+            held_back: held_back.map(|row| (row.subscription_id, row)).collect(),
+            undelivered: undelivered.map(|row| (row.subscription_id, row)).collect(),
+        })
+    }
+
+    /// The subscription of that row, which is shown once.
+    fn show(&mut self, row: Row) -> Subscription {
+        let circuit = self.circuits.remove(&row.id);
+        let undelivered = self.undelivered.remove(&row.id);
+        Subscription {
+            id: row.id,
+            name: row.name,
+            description: row.description,
+            url: row.url,
+            auth: row.auth_key.map(|_| Auth::Bearer),
+            event_types: row.event_types,
+            cities: row.cities,
+            filter: row.filter,
+            retry_schedule: row
+                .retry_schedule_ms
+                .map(|steps| steps.into_iter().map(written).collect()),
+            max_age: row.max_age_ms.map(written),
+            timeout: row.timeout_ms.map(written),
+            rate_limit: row.rate_limit,
+            max_in_flight: row.max_in_flight,
+            ordering: row.ordering,
+            coalesce: row.coalesce,
+            disable_after: row.disable_after_ms.map(written),
+            state: row.state,
+            disabled_reason: row.disabled_reason,
+            disabled_at: row.disabled_at,
+            circuit: circuit.map(Circuit::from).unwrap_or_default(),
+            held_back: self.held_back.remove(&row.id).map(HeldBack::from),
+            expired: undelivered.as_ref().map_or(0, |counts| counts.expired),
+            superseded: undelivered.as_ref().map_or(0, |counts| counts.superseded),
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+        }
+    }
+}
+
+fn written(milliseconds: i64) -> String {
+    human::written(Duration::from_millis(
+        milliseconds.try_into().unwrap_or_default(),
+    ))
+}
