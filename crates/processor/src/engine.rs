@@ -13,6 +13,7 @@ mod gates;
 mod intake;
 mod ownership;
 mod partitions;
+mod replays;
 
 #[cfg(test)]
 mod tests;
@@ -32,10 +33,10 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 use uuid::Uuid;
 
-use self::catch_up::Replay;
 use self::flight::{Flight, Flying};
 use self::gates::Known;
 use self::ownership::Ownership;
+use self::replays::Replay;
 use crate::blocked::Blocked;
 use crate::budget::Budget;
 use crate::delivery::Lease;

@@ -7,5 +7,6 @@
 
 mod detached;
 mod operations;
+mod policies;
 mod retention;
 mod two;

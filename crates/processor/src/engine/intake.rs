@@ -15,6 +15,7 @@ use super::catch_up::event_of;
 use super::{Change, Engine, Pending, Room};
 use crate::delivery::{DELIVERY_BYTES, Delivery, Lease, Outcome, Source, Ticket};
 use crate::event::{self, Event, Record, Subject};
+use crate::filtered::Filtered;
 use crate::observe;
 use crate::recorder::{Entry, NoEvent};
 use crate::subscription::Subscription;
@@ -42,9 +43,11 @@ impl Engine {
             !self.ownership.is_ahead(partition, offset, *id)
                 && !self.stretches.covers(partition, *id, offset)
         });
+        let filtered = Filtered::new(record.value.clone().unwrap_or_default());
         let wanted: Vec<_> = wanted
             .iter()
             .filter_map(|id| self.index.get(*id).cloned())
+            .filter(|subscription| filtered.passes(subscription))
             .collect();
         self.outbox.push_back(Entry::Received {
             at,
