@@ -34,8 +34,9 @@ impl Broker {
         for (key, value) in settings {
             topic = topic.set(key, value);
         }
-        let made = self.admin().create_topics([&topic], &AdminOptions::new());
-        made.await.unwrap()[0].as_ref().unwrap();
+        let (admin, options) = (self.admin(), AdminOptions::new());
+        let made = tokio::time::timeout(LONG, admin.create_topics([&topic], &options));
+        made.await.unwrap().unwrap()[0].as_ref().unwrap();
     }
 
     /// Deletes the topic, and waits until the broker has forgotten it.

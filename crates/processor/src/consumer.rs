@@ -245,6 +245,15 @@ impl Consumer {
             Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange) => {
                 self.client.context().begin_anew(&self.client);
             }
+            Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => {
+                let topic = &self.settings.kafka.kafka_topic;
+                let waits = format!("the topic {topic} does not exist yet");
+                if self.ask_at.is_none() {
+                    tracing::info!(topic, "waiting for the topic, which does not exist yet");
+                    self.ask_at = Some(Instant::now() + ASK_INTERVAL);
+                }
+                self.links.kafka.down(waits);
+            }
             _ => {
                 self.links.kafka.down(error.to_string());
                 if self.ask_at.is_none() {

@@ -6,6 +6,7 @@
 )]
 
 mod detached;
+mod million;
 mod operations;
 mod policies;
 mod retention;

@@ -79,14 +79,21 @@ pub async fn insert_all(db: impl PgExecutor<'_>, batch: &Columns) -> sqlx::Resul
     .map(drop)
 }
 
-/// Those of the subscriptions that have nothing to catch up with any more.
+/// Those of the subscriptions that have nothing to catch up with any more, after their circuit was
+/// closed. One that only did not keep up for a moment is nothing to tell of.
 pub async fn caught_up(db: impl PgExecutor<'_>, ids: &[Uuid]) -> sqlx::Result<Vec<Uuid>> {
     sqlx::query_scalar!(
         r#"
         SELECT id FROM subscriptions
         WHERE id = ANY($1) AND NOT EXISTS (SELECT FROM cursors WHERE subscription_id = id)
+          AND (SELECT max(created_at) FROM operations
+               WHERE subscription_id = subscriptions.id AND event_type = $2)
+            > COALESCE((SELECT max(created_at) FROM operations
+                        WHERE subscription_id = subscriptions.id AND event_type = $3), '-infinity')
         "#,
         ids,
+        CIRCUIT_CLOSED,
+        RECOVERED,
     )
     .fetch_all(db)
     .await
