@@ -6,6 +6,11 @@
 )]
 
 mod detached;
+mod one;
 mod operations;
+mod ordering;
+mod pausing;
+mod policies;
+mod replays;
 mod retention;
 mod two;
