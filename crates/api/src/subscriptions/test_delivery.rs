@@ -115,9 +115,9 @@ fn fits(id: &str) -> bool {
 #[schema(example = json!({
     "verdict": "retry", "hint": "it failed by a fault of its own: look in its log",
     "status": 500, "failure": "http_5xx", "response": "no disk space",
-    "phases": {
-        "dns_ms": 1.204, "connect_ms": 11.87, "tls_ms": 24.306, "first_byte_ms": 40.018,
-        "total_ms": 78.112
+    "latency_ms": {
+        "dns": 1.204, "connect": 11.87, "tls": 24.306, "first_byte": 40.018,
+        "total": 78.112
     },
     "remote_address": "203.0.113.7:443",
     "tls": {"version": "TLS 1.3", "certificate_expires_at": "2027-02-01T00:00:00Z"},
@@ -135,7 +135,7 @@ pub struct TestDelivery {
     failure: Option<&'static str>,
     /// The beginning of the response to what was not delivered.
     response: Option<String>,
-    phases: Phases,
+    latency_ms: Phases,
     /// The address that was connected to.
     remote_address: Option<String>,
     /// `null` for plain HTTP.
@@ -148,15 +148,15 @@ pub struct TestDelivery {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Phases {
     /// Resolving the host's name.
-    dns_ms: Option<f64>,
+    dns: Option<f64>,
     /// Connecting by TCP.
-    connect_ms: Option<f64>,
+    connect: Option<f64>,
     /// The TLS handshake.
-    tls_ms: Option<f64>,
+    tls: Option<f64>,
     /// From the beginning of sending to the end of the response's head.
-    first_byte_ms: Option<f64>,
+    first_byte: Option<f64>,
     /// All of it, the reading of the body included.
-    total_ms: f64,
+    total: f64,
 }
 
 /// What the TLS handshake agreed on.
@@ -170,11 +170,11 @@ pub struct TlsAgreed {
 impl From<outbound::Phases> for Phases {
     fn from(phases: outbound::Phases) -> Self {
         Self {
-            dns_ms: phases.dns.map(milliseconds),
-            connect_ms: phases.connect.map(milliseconds),
-            tls_ms: phases.tls.map(milliseconds),
-            first_byte_ms: phases.first_byte.map(milliseconds),
-            total_ms: milliseconds(phases.total),
+            dns: phases.dns.map(milliseconds),
+            connect: phases.connect.map(milliseconds),
+            tls: phases.tls.map(milliseconds),
+            first_byte: phases.first_byte.map(milliseconds),
+            total: milliseconds(phases.total),
         }
     }
 }
@@ -198,7 +198,7 @@ impl TestDelivery {
             hint: hint::of(&attempt),
             status: attempt.status,
             failure: attempt.failure.map(outbound::Failure::label),
-            phases: attempt.phases().into(),
+            latency_ms: attempt.phases().into(),
             remote_address: connection.map(|connection| connection.remote_addr.to_string()),
             tls: connection.and_then(|connection| Some(connection.tls.as_ref()?.into())),
             response: attempt.response,
