@@ -24,7 +24,7 @@ pub const FAILED_SHARE: u32 = 60;
 pub const SUCCESSES: u32 = 3;
 
 /// The window is counted in slices, so that it costs the same whatever the rate.
-const SLICES: usize = 6;
+const SLICES: u32 = 6;
 const SLICE: Duration = Duration::from_secs(WINDOW.as_secs() / SLICES as u64);
 
 /// What it lets through.
@@ -118,7 +118,7 @@ impl Breaker {
 /// Attempts and failures of the last [`WINDOW`], by slices that are reused in turn.
 #[derive(Debug, Default)]
 struct Window {
-    slices: [Slice; SLICES],
+    slices: [Slice; SLICES as usize],
     current: usize,
     /// When the current slice began.
     since: Option<Instant>,
@@ -142,8 +142,8 @@ impl Window {
     fn turn(&mut self, now: Instant) {
         let since = *self.since.get_or_insert(now);
         let passed = (now - since).as_secs() / SLICE.as_secs();
-        for _ in 0..passed.min(SLICES as u64) {
-            self.current = (self.current + 1) % SLICES;
+        for _ in 0..passed.min(u64::from(SLICES)) {
+            self.current = (self.current + 1) % self.slices.len();
             self.slices[self.current] = Slice::default();
         }
         self.since = Some(since + SLICE * u32::try_from(passed).unwrap_or(u32::MAX));
@@ -156,8 +156,7 @@ impl Window {
     }
 
     fn is_empty(&self, now: Instant) -> bool {
-        self.since
-            .is_none_or(|since| now - since >= SLICE * SLICES as u32)
+        self.since.is_none_or(|since| now - since >= SLICE * SLICES)
     }
 }
 

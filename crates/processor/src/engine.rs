@@ -13,6 +13,7 @@ mod gates;
 mod intake;
 mod ownership;
 mod partitions;
+mod replays;
 
 #[cfg(test)]
 mod tests;
@@ -32,10 +33,10 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 use uuid::Uuid;
 
-use self::catch_up::Replay;
 use self::flight::{Flight, Flying};
 use self::gates::Known;
 use self::ownership::Ownership;
+use self::replays::Replay;
 use crate::blocked::Blocked;
 use crate::budget::Budget;
 use crate::delivery::Lease;
@@ -325,7 +326,7 @@ impl Engine {
         set(observe::IN_FLIGHT, self.lanes.in_flight());
         set(observe::SLOW, self.flight.slow());
         set(observe::QUEUED, self.lanes.queued());
-        set(observe::STRETCHES, self.stretches.len());
+        set(observe::STRETCHES, self.stretches.count());
         set(observe::PARTITIONS, self.ownership.count());
     }
 }

@@ -8,6 +8,7 @@
 mod lag;
 mod lane;
 mod typical;
+mod withdraw;
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
@@ -20,7 +21,7 @@ use uuid::Uuid;
 
 pub use self::lane::{Gate, Turn};
 
-use self::lane::{Lane, supersedes};
+use self::lane::{Lane, Place, supersedes};
 use self::typical::Typical;
 use crate::breaker;
 use crate::bucket::Bucket;
@@ -114,7 +115,7 @@ impl Lanes {
         {
             self.throttled.pop();
             if let Some(lane) = self.by_subscription.get_mut(&id) {
-                lane.is_throttled = false;
+                lane.place = Place::Idle;
             }
             self.offer(id);
         }
@@ -267,35 +268,6 @@ impl Lanes {
         self.offer(to.id);
     }
 
-    /// What is queued for one subscription and `unwanted`, taken out.
-    pub fn withdraw_from(
-        &mut self,
-        id: Uuid,
-        unwanted: impl FnMut(&Delivery) -> bool,
-    ) -> Vec<Delivery> {
-        let taken = match self.by_subscription.get_mut(&id) {
-            Some(lane) => lane.take_out(unwanted),
-            None => Vec::new(),
-        };
-        self.taken_out(taken.len(), &[id]);
-        taken
-    }
-
-    /// What is queued and `unwanted`, taken out of all lanes.
-    pub fn withdraw(&mut self, mut unwanted: impl FnMut(&Delivery) -> bool) -> Vec<Delivery> {
-        let mut taken = Vec::new();
-        let mut touched = Vec::new();
-        for (id, lane) in &mut self.by_subscription {
-            let out = lane.take_out(&mut unwanted);
-            if !out.is_empty() {
-                touched.push(*id);
-                taken.extend(out);
-            }
-        }
-        self.taken_out(taken.len(), &touched);
-        taken
-    }
-
     /// What was read again goes before what comes live from now on: it is older.
     pub fn put_catch_up_first(&mut self, id: Uuid, mut which: impl FnMut(&Delivery) -> bool) {
         if let Some(lane) = self.by_subscription.get_mut(&id) {
@@ -347,7 +319,7 @@ impl Lanes {
     fn begin(&mut self, id: Uuid, now: Instant) -> Option<Turn> {
         let catches_up = self.catching_up < self.limits.catch_up;
         let lane = self.by_subscription.get_mut(&id)?;
-        lane.is_ready = false;
+        lane.place = Place::Idle;
         if lane.room() == 0 {
             return None;
         }
@@ -359,7 +331,7 @@ impl Lanes {
             return None;
         }
         if let Some(Err(at)) = lane.bucket.as_mut().map(|bucket| bucket.take(now)) {
-            lane.is_throttled = true;
+            lane.place = Place::Throttled;
             self.throttled.push(Reverse((at, id)));
             return None;
         }
@@ -392,26 +364,13 @@ impl Lanes {
         }
     }
 
-    /// Counts what was taken out of the queues, and looks at their lanes again.
-    fn taken_out(&mut self, deliveries: usize, lanes: &[Uuid]) {
-        self.queued -= deliveries;
-        for id in lanes {
-            if let Some(lane) = self.by_subscription.get_mut(id)
-                && lane.live.len() < self.limits.queue
-                && lane.full_since.take().is_some()
-            {
-                self.full.remove(id);
-            }
-        }
-    }
-
     fn offer(&mut self, id: Uuid) {
         let Some(lane) = self.by_subscription.get_mut(&id) else {
             return;
         };
-        let may = !lane.is_ready && !lane.is_throttled && lane.room() > 0;
+        let may = lane.place == Place::Idle && lane.room() > 0;
         if may && lane.can_take(!lane.is_waiting) {
-            lane.is_ready = true;
+            lane.place = Place::Ready;
             self.ready.push_back(id);
         }
     }

@@ -20,6 +20,7 @@ pub mod delivery;
 pub mod engine;
 pub mod event;
 pub mod fan_out;
+pub mod filtered;
 pub mod follower;
 pub mod lanes;
 pub mod maintenance;

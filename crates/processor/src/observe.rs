@@ -15,6 +15,7 @@ pub const SLOW: &str = "processor_slow_in_flight";
 pub const TRIPS: &str = "processor_circuit_trips_total";
 pub const DETACHED: &str = "processor_detached_total";
 pub const STRETCHES: &str = "processor_cursors";
+pub const FILTER_ERRORS: &str = "processor_filter_errors_total";
 pub const RETENTION_USED: &str = "processor_cursor_retention_used_ratio";
 pub const PARTITIONS: &str = "processor_partitions";
 
@@ -38,6 +39,10 @@ pub fn describe_metrics() {
     describe_gauge!(SLOW, "Slow requests in flight");
     describe_counter!(TRIPS, "Circuits opened by this replica");
     describe_counter!(DETACHED, "Subscriptions detached from the log");
+    describe_counter!(
+        FILTER_ERRORS,
+        "Filters that could not be evaluated over an event"
+    );
     describe_gauge!(
         RETENTION_USED,
         "Of the topic's retention, how much has gone by for the cursor that is furthest behind"

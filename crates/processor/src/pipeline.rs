@@ -253,6 +253,9 @@ fn channels() -> (Outside, Inputs) {
 }
 
 /// A task that does not fail.
+///
+/// # Errors
+/// None.
 pub async fn succeeding(task: impl Future<Output = ()>) -> anyhow::Result<()> {
     task.await;
     Ok(())

@@ -8,8 +8,10 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use common::kafka::KafkaArgs;
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use common::kafka::{KafkaArgs, quiet_log};
+use rdkafka::client::ClientContext;
+use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::KafkaError;
 use rdkafka::{Message as _, Offset, TopicPartitionList};
 use tokio::runtime::Handle;
@@ -26,7 +28,7 @@ const POLL: Duration = Duration::from_millis(20);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What the engine wants to be read.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command {
     Read {
         partition: i32,
@@ -66,9 +68,24 @@ pub struct Links {
     pub budget: Budget,
 }
 
+/// Says nothing of what the reader sees itself, such as the end of a partition.
+struct Quiet;
+
+impl ClientContext for Quiet {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        quiet_log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!(%error, reason, "Kafka client error");
+    }
+}
+
+impl ConsumerContext for Quiet {}
+
 /// The one reader of this process.
 pub struct Reader {
-    client: BaseConsumer,
+    client: BaseConsumer<Quiet>,
     topic: String,
     links: Links,
     handle: Handle,
@@ -105,7 +122,8 @@ impl Reader {
             .set("fetch.message.max.bytes", "262144")
             .set("fetch.queue.backoff.ms", "10");
         Ok(Self {
-            client: config.create().context("configuring the Kafka reader")?,
+            client: BaseConsumer::from_config_and_context(&config, Quiet)
+                .context("configuring the Kafka reader")?,
             topic: kafka.kafka_topic.clone(),
             links,
             handle: Handle::current(),

@@ -14,6 +14,7 @@ use metrics::gauge;
 use rdkafka::admin::{AdminClient, AdminOptions, ResourceSpecifier};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::{Offset, TopicPartitionList};
 use sqlx::PgPool;
 use tokio::sync::{mpsc, watch};
@@ -151,7 +152,7 @@ fn offsets_at(kafka: &KafkaArgs, partition: i32, retention: Duration) -> anyhow:
                 .offsets_for_times(asked, REQUEST_TIMEOUT)
                 .context("looking an offset up")?;
             let elements = found.elements();
-            Ok(match elements.first().map(|element| element.offset()) {
+            Ok(match elements.first().map(TopicPartitionListElem::offset) {
                 Some(Offset::Offset(offset)) => offset,
                 _ => end,
             })

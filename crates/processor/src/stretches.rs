@@ -175,12 +175,13 @@ impl Stretches {
         reached.map(|(key, _)| *key).collect()
     }
 
-    /// Forgets those that ended before the next offset of their partition: what they covered has
-    /// gone by.
+    /// Forgets those that were read to an end before the next offset of their partition: what they
+    /// covered has gone by.
     pub fn close_passed(&mut self, partition: i32, head: i64) {
         if let Some(there) = self.by_partition.get_mut(&partition) {
             there.retain(|key, stretch| {
-                key.replay.is_some() || stretch.end.is_none_or(|end| end > head)
+                let passed = stretch.end.is_some_and(|end| end <= head);
+                key.replay.is_some() || !stretch.is_done() || !passed
             });
             if there.is_empty() {
                 self.by_partition.remove(&partition);
@@ -195,7 +196,7 @@ impl Stretches {
             .collect()
     }
 
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.by_partition.values().map(HashMap::len).sum()
     }
 }
@@ -219,7 +220,7 @@ mod tests {
         assert!(!stretches.covers(3, key.subscription_id, 20));
         stretches.close(3, key);
         assert!(!stretches.covers(3, key.subscription_id, 10));
-        assert_eq!(stretches.len(), 0);
+        assert_eq!(stretches.count(), 0);
     }
 
     #[test]
@@ -252,5 +253,16 @@ mod tests {
         assert!(stretches.open(0, key, Stretch::new(5, None)));
         assert!(!stretches.open(0, key, Stretch::new(9, Some(10))));
         assert_eq!(stretches.get(0, key).unwrap().next, 5);
+    }
+
+    #[test]
+    fn only_what_was_read_to_its_end_is_forgotten() {
+        let (mut stretches, [read, unread]) = (Stretches::default(), [key(), key()]);
+        stretches.open(0, read, Stretch::new(10, Some(10)));
+        stretches.open(0, unread, Stretch::new(9, Some(10)));
+        stretches.close_passed(0, 9);
+        assert_eq!(stretches.count(), 2);
+        stretches.close_passed(0, 10);
+        assert!(stretches.get(0, read).is_none() && stretches.get(0, unread).is_some());
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Context;
+use common::filter::Filter;
 use common::store::subscriptions::{Row, State};
 use outbound::Target;
 use uuid::Uuid;
@@ -21,6 +22,8 @@ pub struct Subscription {
     pub target: Target,
     pub event_types: Option<Vec<String>>,
     pub cities: Option<Vec<String>>,
+    /// What an event must be besides.
+    pub filter: Option<Filter>,
 }
 
 impl Subscription {
@@ -44,6 +47,7 @@ impl Subscription {
             target,
             event_types: row.event_types,
             cities: row.cities,
+            filter: row.filter.as_deref().map(Filter::compile).transpose()?,
         })
     }
 }
@@ -62,6 +66,7 @@ pub(crate) mod tests {
             target: Target::new(url, Duration::from_secs(10)).unwrap(),
             event_types: None,
             cities: None,
+            filter: None,
         }
     }
 }

@@ -37,6 +37,15 @@ pub struct Deliveries {
     pub replay_ids: Vec<Option<Uuid>>,
 }
 
+/// Deliveries that were made of subscriptions that want the newest of each key only.
+#[derive(Debug, Default)]
+pub struct Newest {
+    /// Where each is in the topic, and for whom.
+    pub keys: Keys,
+    /// Of which key each is the newest.
+    pub event_keys: Vec<String>,
+}
+
 /// The keys of a batch of rows, column by column.
 #[derive(Debug, Default)]
 pub struct Keys {
@@ -192,6 +201,45 @@ pub async fn delete_all(
         &keys.event_offsets,
         &keys.event_ids,
         leases,
+    )
+    .execute(db)
+    .await
+    .map(drop)
+}
+
+/// Ends the rows that are older than a delivery of their key that was made, and counts them as
+/// superseded. One that is being attempted stays.
+///
+/// # Errors
+/// The database's.
+pub async fn supersede_all(
+    db: impl PgExecutor<'_>,
+    topic: &str,
+    newest: &Newest,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        r#"
+        WITH ended AS (
+            DELETE FROM pending_deliveries AS older
+            USING UNNEST($2::uuid[], $3::int[], $4::bigint[], $5::text[])
+                AS newest (subscription_id, partition, event_offset, event_key)
+            WHERE older.topic = $1 AND older.subscription_id = newest.subscription_id
+              AND older.partition = newest.partition AND older.event_key = newest.event_key
+              AND older.event_offset < newest.event_offset AND older.lease IS NULL
+              AND older.replay_id IS NULL
+            RETURNING older.subscription_id
+        )
+        INSERT INTO undelivered (subscription_id, outcome, count)
+        SELECT subscription_id, 'superseded', count(*) FROM ended
+        GROUP BY subscription_id ORDER BY subscription_id
+        ON CONFLICT (subscription_id, outcome) DO UPDATE
+        SET count = undelivered.count + excluded.count
+        "#,
+        topic,
+        &newest.keys.subscription_ids,
+        &newest.keys.partitions,
+        &newest.keys.event_offsets,
+        &newest.event_keys,
     )
     .execute(db)
     .await

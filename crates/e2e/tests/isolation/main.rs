@@ -6,6 +6,7 @@
 )]
 
 mod detached;
+mod limits;
 mod one;
 mod operations;
 mod ordering;

@@ -85,6 +85,7 @@ impl Engine {
             delivery,
             attempt: Some(attempt),
             outcome,
+            supersedes: subscription.policy.coalesces,
         }));
         self.end_releases();
     }

@@ -7,15 +7,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::store::replays::Range;
 use tokio::time::Instant;
-use uuid::Uuid;
 
 use super::Engine;
-use crate::bucket::Bucket;
 use crate::delivery::{DELIVERY_BYTES, Delivery, Outcome, Source, Ticket};
 use crate::event::{self, Event, Record, Subject};
 use crate::fan_out;
+use crate::filtered::Filtered;
 use crate::reader::{Command, Read};
 use crate::recorder::{Entry, Settled};
 use crate::stretches::{Key, Pass, Stretch};
@@ -30,10 +28,17 @@ const LEAST_PAUSE: Duration = Duration::from_millis(5);
 /// The pause where nothing called for a plan: rates and rooms come back by themselves.
 pub(super) const IDLE_PAUSE: Duration = Duration::from_millis(100);
 
-/// A running replay.
-#[derive(Debug)]
-pub struct Replay {
-    bucket: Option<Bucket>,
+/// A record of a stretch, as an event.
+struct ReadAgain {
+    event: Arc<Event>,
+    subject: Subject,
+    filtered: Filtered,
+}
+
+impl ReadAgain {
+    fn is_wanted(&self, subscription: &Subscription) -> bool {
+        fan_out::wants(subscription, &self.subject) && self.filtered.passes(subscription)
+    }
 }
 
 impl Engine {
@@ -159,7 +164,11 @@ impl Engine {
         let position = std::mem::replace(&mut pass.position, offset + 1);
         // What is no event was buried when it came.
         let read = event::read(&record, &self.settings.topic, self.settings.kind).ok();
-        let event = read.map(|(id, subject)| (Arc::new(event_of(record, id, &subject)), subject));
+        let event = read.map(|(id, subject)| ReadAgain {
+            filtered: Filtered::new(record.value.clone().unwrap_or_default()),
+            event: Arc::new(event_of(record, id, &subject)),
+            subject,
+        });
         pass.riders.retain(|key| {
             let rides = self
                 .stretches
@@ -175,7 +184,7 @@ impl Engine {
         &mut self,
         (partition, offset): (i32, i64),
         key: Key,
-        event: Option<&(Arc<Event>, Subject)>,
+        read: Option<&ReadAgain>,
     ) -> bool {
         let Some(stretch) = self.stretches.get(partition, key).copied() else {
             return false;
@@ -190,11 +199,11 @@ impl Engine {
         let Some(subscription) = self.index.get(key.subscription_id).cloned() else {
             return false;
         };
-        let wanted = event.filter(|(_, subject)| fan_out::wants(&subscription, subject));
-        if let Some((event, _)) = wanted {
+        let wanted = read.filter(|read| read.is_wanted(&subscription));
+        if let Some(read) = wanted {
             if stretch.spills() {
-                self.spill((partition, offset), key, event);
-            } else if !self.take_along((partition, offset), key, &subscription, event) {
+                self.spill((partition, offset), key, &read.event);
+            } else if !self.take_along((partition, offset), key, &subscription, &read.event) {
                 return false;
             }
         }
@@ -354,92 +363,6 @@ impl Engine {
                 deliveries: 0,
             });
         }
-    }
-
-    /// Progress of stretches that wanted nothing of what they read, and those that are over.
-    pub(super) fn tidy_stretches(&mut self) {
-        for (partition, key) in self.stretches.riders() {
-            self.tell_read(partition, key);
-        }
-        for partition in self.ownership.open() {
-            if let Some(head) = self.ownership.head(partition) {
-                self.stretches.close_passed(partition, head.offset);
-            }
-        }
-    }
-
-    /// The replays that run, with what is left of them.
-    pub(super) fn replays(&mut self, ranges: &[Range]) {
-        let running = |id: &Uuid| ranges.iter().any(|range| range.replay_id == *id);
-        self.replays.retain(|id, _| running(id));
-        let over = self
-            .stretches
-            .of(|key| key.replay.is_some_and(|id| !running(&id)));
-        for (partition, key) in over {
-            self.close_stretch(partition, key);
-        }
-        for range in ranges {
-            self.open_replay(range);
-        }
-        self.plan_at = Instant::now();
-    }
-
-    pub(super) fn open_replay(&mut self, range: &Range) {
-        let Some(epoch) = self.ownership.epoch(range.partition) else {
-            return;
-        };
-        tracing::debug!(replay.id = %range.replay_id, partition = range.partition, epoch, "replaying");
-        let share = self.lanes.share();
-        self.replays
-            .entry(range.replay_id)
-            .or_insert_with(|| Replay {
-                bucket: range
-                    .rate
-                    .map(|rate| Bucket::new(rate * share, Instant::now())),
-            });
-        let key = Key {
-            subscription_id: range.subscription_id,
-            replay: Some(range.replay_id),
-        };
-        let stretch = Stretch::new(range.next_offset, Some(range.end_offset));
-        if self.stretches.open(range.partition, key, stretch) {
-            self.outbox.push_back(Entry::Opened {
-                partition: range.partition,
-                key,
-                next: range.next_offset,
-                end: Some(range.end_offset),
-            });
-        }
-    }
-
-    /// Nobody wants a stretch any more: what is queued of it is dropped.
-    pub(super) fn close_stretch(&mut self, partition: i32, key: Key) {
-        let theirs = |delivery: &Delivery| {
-            matches!(delivery.source, Source::CatchUp)
-                && delivery.key() == key
-                && delivery.ticket.partition == partition
-        };
-        drop(self.lanes.withdraw_from(key.subscription_id, theirs));
-        self.stretches.close(partition, key);
-        self.outbox.push_back(Entry::Closed { partition, key });
-    }
-
-    /// Retention comes near: what lies before this offset goes to pending rows.
-    pub(super) fn spill_before(&mut self, partition: i32, offset: i64) {
-        let keys = self.stretches.of(|key| key.replay.is_none());
-        for (of, key) in keys {
-            let spills = self
-                .index
-                .get(key.subscription_id)
-                .is_some_and(|known| known.spills);
-            if of == partition
-                && spills
-                && let Some(stretch) = self.stretches.get_mut(partition, key)
-            {
-                stretch.spill_until = stretch.spill_until.max(offset);
-            }
-        }
-        self.plan_soon();
     }
 }
 

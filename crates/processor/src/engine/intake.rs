@@ -15,6 +15,7 @@ use super::catch_up::event_of;
 use super::{Change, Engine, Pending, Room};
 use crate::delivery::{DELIVERY_BYTES, Delivery, Lease, Outcome, Source, Ticket};
 use crate::event::{self, Event, Record, Subject};
+use crate::filtered::Filtered;
 use crate::observe;
 use crate::recorder::{Entry, NoEvent};
 use crate::subscription::Subscription;
@@ -42,9 +43,11 @@ impl Engine {
             !self.ownership.is_ahead(partition, offset, *id)
                 && !self.stretches.covers(partition, *id, offset)
         });
+        let filtered = Filtered::new(record.value.clone().unwrap_or_default());
         let wanted: Vec<_> = wanted
             .iter()
             .filter_map(|id| self.index.get(*id).cloned())
+            .filter(|subscription| filtered.passes(subscription))
             .collect();
         self.outbox.push_back(Entry::Received {
             at,
@@ -87,7 +90,7 @@ impl Engine {
     pub(super) fn change(&mut self, change: Change) {
         match change {
             Change::All(subscriptions, circuits) => self.change_all(subscriptions, &circuits),
-            Change::Upsert(subscription, circuit) => self.upsert(subscription, circuit.as_ref()),
+            Change::Upsert(subscription, circuit) => self.upsert(&subscription, circuit.as_ref()),
             Change::Removed(id) => self.remove(id),
             Change::Replays(ranges) => self.replays(&ranges),
             Change::Spill { partition, before } => self.spill_before(partition, before),
@@ -106,15 +109,15 @@ impl Engine {
             .collect();
         for subscription in subscriptions {
             let circuit = circuits.get(&subscription.id).copied();
-            self.upsert(subscription, circuit);
+            self.upsert(&subscription, circuit);
         }
     }
 
-    fn upsert(&mut self, subscription: Arc<Subscription>, circuit: Option<&Circuit>) {
+    fn upsert(&mut self, subscription: &Arc<Subscription>, circuit: Option<&Circuit>) {
         self.learn_circuit(subscription.id, circuit);
-        self.lanes.change(&subscription, Instant::now());
+        self.lanes.change(subscription, Instant::now());
         self.index.upsert(subscription.clone());
-        self.admit(&subscription);
+        self.admit(subscription);
     }
 
     fn remove(&mut self, id: Uuid) {

@@ -34,6 +34,17 @@ pub enum Gate {
     Shut,
 }
 
+/// Where a lane stands among the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// In no queue.
+    Idle,
+    /// Among those that could attempt something now.
+    Ready,
+    /// Among those that wait for their rate limit.
+    Throttled,
+}
+
 #[derive(Debug)]
 pub struct Lane {
     pub subscription: Arc<Subscription>,
@@ -58,9 +69,7 @@ pub struct Lane {
     pub last_success: Option<Instant>,
     /// Since when its live queue is full.
     pub full_since: Option<Instant>,
-    pub is_ready: bool,
-    /// It waits for its rate limit.
-    pub is_throttled: bool,
+    pub place: Place,
     /// It waits for the share of the log that is read again.
     pub is_waiting: bool,
     /// Keys with a delivery in flight, where deliveries are ordered.
@@ -86,8 +95,7 @@ impl Lane {
             failure_noted_at: None,
             last_success: None,
             full_since: None,
-            is_ready: false,
-            is_throttled: false,
+            place: Place::Idle,
             is_waiting: false,
             keys: HashSet::new(),
             turns: 0,

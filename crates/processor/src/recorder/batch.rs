@@ -30,6 +30,8 @@ pub struct Settled {
     pub delivery: Delivery,
     pub attempt: Option<Attempt>,
     pub outcome: Outcome,
+    /// Whether its subscription wants no older one of its key any more.
+    pub supersedes: bool,
 }
 
 impl Settled {
@@ -39,6 +41,7 @@ impl Settled {
             delivery,
             attempt: None,
             outcome,
+            supersedes: false,
         }
     }
 
@@ -85,6 +88,8 @@ pub struct Rows {
     pub dead: dead_letters::Columns,
     /// Subscriptions whose receiver wants no more, and how it said so.
     pub gone: BTreeMap<Uuid, &'static str>,
+    /// What takes the place of older pending rows.
+    pub newest: pending_deliveries::Newest,
     /// How many of each subscription ended by its policy, by outcome.
     pub undelivered: BTreeMap<(Uuid, &'static str), i64>,
     /// By partition.
@@ -105,6 +110,7 @@ impl Rows {
             }
             rows.push_attempt(each, now);
             rows.push_outcome(each);
+            rows.push_newest(each);
         }
         rows
     }
@@ -178,6 +184,18 @@ impl Rows {
                     self.end(settled, lease);
                 }
             }
+        }
+    }
+
+    fn push_newest(&mut self, settled: &Settled) {
+        let delivery = &settled.delivery;
+        let delivered = settled.outcome == Outcome::Delivered;
+        if settled.supersedes
+            && delivered
+            && let Some(key) = &delivery.event.key
+        {
+            push_key(&mut self.newest.keys, delivery);
+            self.newest.event_keys.push(key.clone());
         }
     }
 
@@ -281,6 +299,7 @@ mod tests {
             delivery,
             attempt: Some(attempt),
             outcome,
+            supersedes: false,
         }
     }
 

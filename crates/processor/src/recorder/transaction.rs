@@ -144,6 +144,9 @@ impl Flush<'_> {
             pending_deliveries::delete_all(&mut *db, topic, &rows.ended.keys, &rows.ended.leases)
                 .await?;
         }
+        if !rows.newest.keys.is_empty() {
+            pending_deliveries::supersede_all(&mut *db, topic, &rows.newest).await?;
+        }
         let again = &rows.rescheduled;
         if !again.keys.is_empty() {
             let waits = (&*again.attempts, &*again.delays_seconds);
