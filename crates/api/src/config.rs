@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use anyhow::ensure;
 use clap::Parser;
 use common::human;
 use common::kafka::KafkaArgs;
@@ -17,8 +18,11 @@ pub struct Config {
     #[arg(long, env = "API_LISTEN", default_value = "127.0.0.1:9090")]
     pub listen: SocketAddr,
     /// How long a request may take before it is answered with 503.
-    #[arg(long, env = "API_REQUEST_TIMEOUT", default_value = "30s", value_parser = human::duration)]
+    #[arg(long, env = "API_REQUEST_TIMEOUT", default_value = "35s", value_parser = human::duration)]
     pub request_timeout: Duration,
+    /// How long a test delivery may take to a subscription that does not say; as for the processor.
+    #[arg(long, env = "ATTEMPT_TIMEOUT", default_value = "10s", value_parser = human::duration)]
+    pub attempt_timeout: Duration,
     /// How long requests may go on after a signal to stop.
     #[arg(long, env = "API_DRAIN_TIMEOUT", default_value = "15s", value_parser = human::duration)]
     pub drain_timeout: Duration,
@@ -34,4 +38,21 @@ pub struct Config {
     /// How logs are written.
     #[command(flatten)]
     pub telemetry: TelemetryArgs,
+}
+
+impl Config {
+    /// Checks what no field can check by itself.
+    ///
+    /// # Errors
+    /// Which two settings do not go together.
+    pub fn check(&self) -> anyhow::Result<()> {
+        ensure!(
+            self.request_timeout > self.attempt_timeout,
+            "API_REQUEST_TIMEOUT ({:?}) must be longer than ATTEMPT_TIMEOUT ({:?}), or no test \
+             delivery is seen to time out",
+            self.request_timeout,
+            self.attempt_timeout,
+        );
+        Ok(())
+    }
 }

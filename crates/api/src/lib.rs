@@ -1,9 +1,10 @@
 //! The API: subscriptions, replays, dead letters, and the document that describes them.
 //!
 //! `routes` puts together what the endpoint files (`subscriptions`, `preview`, `replays`,
-//! `dead_letters`, `page`, `document`) serve; router and document come from the same source. Input becomes a type that
-//! cannot be wrong in `fields` and `extract`, or an `error::ApiError`; nothing behind them
-//! checks again. All SQL is in `common::store`; `log` looks things up in Kafka.
+//! `dead_letters`, `page`, `document`) serve; router and document come from the same source. Input
+//! becomes a type that cannot be wrong in `fields` and `extract`, or an `error::ApiError`; nothing
+//! behind them checks again. All SQL is in `common::store`; `log` looks things up in Kafka, `tester`
+//! makes test deliveries.
 
 mod config;
 mod dead_letters;
@@ -26,9 +27,11 @@ mod selection;
 mod service;
 mod state;
 mod subscriptions;
+mod tester;
 
 pub use config::Config;
 pub use log::Log;
 pub use routes::{Api, routes};
 pub use service::Service;
 pub use state::AppState;
+pub use tester::Tester;

@@ -82,6 +82,12 @@ const DEAD_LETTER: [Example; 2] = [
     || ApiError::NotFound("dead letter"),
 ];
 
+/// What a route may answer that takes an event.
+const EVENT: [Example; 1] = [|| ApiError::InvalidField {
+    pointer: "/event".into(),
+    detail: "must be an object".into(),
+}];
+
 /// What a route may answer that takes a stretch of time.
 const PERIOD: [Example; 2] = [
     || ApiError::InvalidField {
@@ -137,6 +143,8 @@ refusals! {
     One: SUBSCRIPTION;
     /// Of a route that pauses or resumes.
     Switch: SUBSCRIPTION, ENABLED;
+    /// Of a route that makes a test delivery.
+    Test: BODY, EVENT, SUBSCRIPTION;
     /// Of a route that makes a replay.
     Replay: BODY, PERIOD, SUBSCRIPTION, LOG;
     /// Of a route that takes the id of a replay alone.

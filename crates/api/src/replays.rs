@@ -10,7 +10,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 use common::store::replays::{self, New, Row};
-use common::store::subscriptions;
+use common::store::{pending_deliveries, subscriptions};
 use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
 use utoipa::{IntoParams, ToSchema};
@@ -161,11 +161,6 @@ pub struct ListQuery {
 
 type Answer = Result<axum::Json<Replay>, ApiError>;
 
-fn found(row: Option<Row>) -> Answer {
-    let row = row.ok_or(ApiError::NotFound("replay"))?;
-    Ok(axum::Json(row.into()))
-}
-
 /// Send a stretch of the log again
 ///
 /// To this subscription only, and of it what the subscription wants, under the same `webhook-id`s
@@ -248,25 +243,29 @@ async fn list(
     refusals::OneReplay,
 ))]
 async fn get(State(db): State<PgPool>, Path(id): Path<Uuid>) -> Answer {
-    found(replays::get(&db, id).await?)
+    let row = replays::get(&db, id).await?;
+    let row = row.ok_or(ApiError::NotFound("replay"))?;
+    Ok(axum::Json(row.into()))
 }
 
 /// Cancel a replay
 ///
-/// What was sent stays sent; what is in flight ends. One that is cancelled stays as it is.
+/// What was sent stays sent, and what is in flight ends; what waits to be tried again is dropped.
+/// One that is cancelled stays as it is.
 #[utoipa::path(post, path = "/replays/{id}/cancel", tag = "replays",
     params(("id" = Uuid, Path, description = "The replay's")), responses(
     (status = 200, body = Replay, description = "It is cancelled"),
     refusals::Cancel,
 ))]
 async fn cancel(State(db): State<PgPool>, Path(id): Path<Uuid>) -> Answer {
-    replays::cancel(&db, id).await?;
-    let row = replays::get(&db, id).await?;
-    if row
-        .as_ref()
-        .is_some_and(|row| row.state == replays::State::Completed)
-    {
+    let mut transaction = db.begin().await?;
+    replays::cancel(&mut *transaction, id).await?;
+    let row = replays::get(&mut *transaction, id).await?;
+    let row = row.ok_or(ApiError::NotFound("replay"))?;
+    if row.state == replays::State::Completed {
         return Err(ApiError::ReplayCompleted);
     }
-    found(row)
+    pending_deliveries::end_replay(&mut *transaction, row.subscription_id, id).await?;
+    transaction.commit().await?;
+    Ok(axum::Json(row.into()))
 }

@@ -1,5 +1,6 @@
 //! The service: the listener, and the watches on Postgres and Kafka.
 
+use anyhow::Context;
 use common::lifecycle::join;
 use common::probes::{self, Component, Readiness};
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -11,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Config;
 use crate::log::Log;
 use crate::state::AppState;
+use crate::tester::Tester;
 use crate::{health, observe, routes};
 
 /// The API, listening.
@@ -28,12 +30,13 @@ impl Service {
     /// Listens, and lays the routes.
     ///
     /// # Errors
-    /// That the address cannot be bound.
+    /// That two settings do not go together, that the address cannot be bound, or TLS not be set up.
     pub async fn new(
         config: &Config,
         db: PgPool,
         metrics: PrometheusHandle,
     ) -> anyhow::Result<Self> {
+        config.check()?;
         observe::describe_metrics();
         let readiness = Readiness::default();
         let postgres = readiness.component("postgres");
@@ -42,6 +45,7 @@ impl Service {
         let state = AppState {
             db: db.clone(),
             log: log.clone(),
+            tester: Tester::new(config.attempt_timeout).context("setting up TLS")?,
         };
         let admin = probes::router(readiness, metrics);
         let listener = probes::bind(config.listen).await?;

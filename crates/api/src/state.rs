@@ -4,6 +4,7 @@ use axum::extract::FromRef;
 use sqlx::PgPool;
 
 use crate::log::Log;
+use crate::tester::Tester;
 
 /// Each handler takes the part it needs.
 #[derive(Clone, Debug, FromRef)]
@@ -12,4 +13,6 @@ pub struct AppState {
     pub db: PgPool,
     /// The topic of the events.
     pub log: Log,
+    /// What makes test deliveries.
+    pub tester: Tester,
 }

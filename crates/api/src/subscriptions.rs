@@ -5,6 +5,7 @@
 mod input;
 mod shown;
 mod states;
+mod test_delivery;
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -35,6 +36,7 @@ pub fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(create, list))
         .routes(routes!(get, update, delete))
         .merge(states::routes())
+        .merge(test_delivery::routes())
 }
 
 /// Which subscriptions to show.

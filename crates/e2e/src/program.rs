@@ -28,7 +28,10 @@ impl Program {
             .args(flags)
             .env(listen, &address)
             .envs(settings.iter().copied())
-            .env("RUST_LOG", std::env::var("E2E_LOG").unwrap_or("warn".into()))
+            .env(
+                "RUST_LOG",
+                std::env::var("E2E_LOG").unwrap_or("warn".into()),
+            )
             .stdout(Stdio::piped())
             .spawn();
         Self {

@@ -16,6 +16,34 @@ use tokio::task::JoinSet;
 /// How often each (path, event id) came, and the body of the last.
 type Arrived = HashMap<(String, String), (usize, Bytes)>;
 
+/// Something that arrived.
+#[derive(Clone)]
+pub struct Arrival {
+    pub path: String,
+    pub id: String,
+    pub body: Bytes,
+    /// The replay by which it was sent.
+    pub replay: Option<String>,
+}
+
+/// What it has taken.
+#[derive(Default)]
+struct Inbox {
+    by_event: Arrived,
+    /// In the order in which it came.
+    all: Vec<Arrival>,
+}
+
+impl Inbox {
+    fn take(&mut self, arrival: Arrival) {
+        let key = (arrival.path.clone(), arrival.id.clone());
+        let entry = self.by_event.entry(key).or_default();
+        entry.0 += 1;
+        entry.1 = arrival.body.clone();
+        self.all.push(arrival);
+    }
+}
+
 /// The path to which it redirects, where everything is well.
 pub const ELSEWHERE: &str = "elsewhere";
 
@@ -27,11 +55,16 @@ struct Manners {
     hangs: AtomicBool,
     /// Requests that were never answered.
     hung: AtomicUsize,
+    /// What it refuses: bodies with this in them.
+    refused: Mutex<Option<&'static str>>,
+    /// Requests it has in hand, and how many those were at most.
+    in_hand: AtomicUsize,
+    most_in_hand: AtomicUsize,
 }
 
 #[derive(Clone)]
 pub struct Receiver {
-    arrived: Arc<Mutex<Arrived>>,
+    inbox: Arc<Mutex<Inbox>>,
     manners: Arc<Manners>,
     pub url: String,
     _server: Arc<JoinSet<()>>,
@@ -42,20 +75,23 @@ impl Receiver {
     pub async fn new() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let arrived = Arc::default();
+        let inbox = Arc::default();
         let manners = Arc::new(Manners {
             status: AtomicU16::new(200),
             delay_ms: AtomicU64::new(0),
             hangs: AtomicBool::new(false),
             hung: AtomicUsize::new(0),
+            refused: Mutex::new(None),
+            in_hand: AtomicUsize::new(0),
+            most_in_hand: AtomicUsize::new(0),
         });
         let routes = Router::new()
             .route("/{path}", post(receive))
-            .with_state((Arc::clone(&arrived), manners.clone()));
+            .with_state((Arc::clone(&inbox), manners.clone()));
         let mut server = JoinSet::new();
         server.spawn(async move { axum::serve(listener, routes).await.unwrap() });
         Self {
-            arrived,
+            inbox,
             manners,
             url,
             _server: Arc::new(server),
@@ -84,50 +120,105 @@ impl Receiver {
         self.manners.hung.load(Ordering::Relaxed)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Arrived> {
-        self.arrived.lock().unwrap_or_else(PoisonError::into_inner)
+    /// What it answers with 422 from now on: every body with that in it.
+    pub fn refuse(&self, text: Option<&'static str>) {
+        *lock(&self.manners.refused) = text;
+    }
+
+    /// How many requests it had in hand at once, at most.
+    pub fn most_in_hand(&self) -> usize {
+        self.manners.most_in_hand.load(Ordering::Relaxed)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inbox> {
+        lock(&self.inbox)
     }
 
     /// How many different events arrived at a path.
     pub fn distinct(&self, path: &str) -> usize {
-        self.lock().keys().filter(|(at, _)| at == path).count()
+        let inbox = self.lock();
+        inbox.by_event.keys().filter(|(at, _)| at == path).count()
     }
 
     /// How many arrivals were not the first of their event at their path.
     pub fn duplicates(&self) -> usize {
-        self.lock().values().map(|(count, _)| count - 1).sum()
+        let inbox = self.lock();
+        inbox.by_event.values().map(|(count, _)| count - 1).sum()
     }
 
     /// What arrived at a path.
     pub fn bodies(&self, path: &str) -> Vec<Bytes> {
-        let arrived = self.lock();
-        let there = arrived.iter().filter(|((at, _), _)| at == path);
+        let inbox = self.lock();
+        let there = inbox.by_event.iter().filter(|((at, _), _)| at == path);
         there.map(|(_, (_, body))| body.clone()).collect()
+    }
+
+    /// All that arrived at a path, in order, what came twice too.
+    pub fn arrivals(&self, path: &str) -> Vec<Arrival> {
+        let inbox = self.lock();
+        let there = inbox.all.iter().filter(|arrival| arrival.path == path);
+        there.cloned().collect()
+    }
+}
+
+fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
+    of.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A request that is in hand until this is dropped.
+struct InHand<'a>(&'a Manners);
+
+impl<'a> InHand<'a> {
+    fn begin(manners: &'a Manners) -> Self {
+        let now = manners.in_hand.fetch_add(1, Ordering::Relaxed) + 1;
+        manners.most_in_hand.fetch_max(now, Ordering::Relaxed);
+        Self(manners)
+    }
+}
+
+impl Drop for InHand<'_> {
+    fn drop(&mut self) {
+        self.0.in_hand.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Manners {
+    fn status(&self, path: &str, body: &Bytes) -> StatusCode {
+        let refused = *lock(&self.refused);
+        let text = String::from_utf8_lossy(body);
+        if refused.is_some_and(|refused| text.contains(refused)) {
+            return StatusCode::UNPROCESSABLE_ENTITY;
+        }
+        match path {
+            ELSEWHERE => StatusCode::OK,
+            _ => StatusCode::from_u16(self.status.load(Ordering::Relaxed)).unwrap(),
+        }
     }
 }
 
 async fn receive(
-    State((arrived, manners)): State<(Arc<Mutex<Arrived>>, Arc<Manners>)>,
+    State((inbox, manners)): State<(Arc<Mutex<Inbox>>, Arc<Manners>)>,
     Path(path): Path<String>,
     headers: HeaderMap,
     body: Bytes,
 ) -> (StatusCode, [(HeaderName, &'static str); 1]) {
+    let _in_hand = InHand::begin(&manners);
     if manners.hangs.load(Ordering::Relaxed) {
         manners.hung.fetch_add(1, Ordering::Relaxed);
         std::future::pending::<()>().await;
     }
     let delay = Duration::from_millis(manners.delay_ms.load(Ordering::Relaxed));
     tokio::time::sleep(delay).await;
-    let status = match &*path {
-        ELSEWHERE => StatusCode::OK,
-        _ => StatusCode::from_u16(manners.status.load(Ordering::Relaxed)).unwrap(),
-    };
+    let status = manners.status(&path, &body);
     if status.is_success() {
-        let id = headers["webhook-id"].to_str().unwrap().to_owned();
-        let mut arrived = arrived.lock().unwrap_or_else(PoisonError::into_inner);
-        let entry = arrived.entry((path, id)).or_default();
-        entry.0 += 1;
-        entry.1 = body;
+        let text = |name: &str| headers.get(name).map(|it| it.to_str().unwrap().to_owned());
+        let arrival = Arrival {
+            path,
+            id: text("webhook-id").unwrap(),
+            body,
+            replay: text("webhook-replay"),
+        };
+        lock(&inbox).take(arrival);
     }
     (status, [(header::LOCATION, ELSEWHERE)])
 }

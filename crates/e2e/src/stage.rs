@@ -53,11 +53,16 @@ impl Stage {
         let create = AssertSqlSafe(format!("CREATE DATABASE {name}"));
         sqlx::query(create).execute(&mut admin).await.unwrap();
         let database_url = format!("{}/{name}", server.rsplit_once('/').unwrap().0);
-        let settings = [("DATABASE_URL", &*database_url)];
+        let brokers = setting("TEST_KAFKA_BROKERS");
+        let settings = [
+            ("DATABASE_URL", &*database_url),
+            ("KAFKA_BROKERS", &*brokers),
+            ("KAFKA_TOPIC", &*name),
+        ];
         let stage = Self {
             api: Program::start("api", "API_LISTEN", &settings, &[]),
             broker: Broker {
-                brokers: setting("TEST_KAFKA_BROKERS"),
+                brokers,
                 topic: name,
             },
             database_url,
@@ -110,6 +115,12 @@ impl Stage {
 
     pub async fn post(&self, path: &str, body: &Value) -> Value {
         let request = self.http.post(format!("{}{path}", self.api.url()));
+        let answer = request.json(body).send().await;
+        answer.unwrap().json().await.unwrap()
+    }
+
+    pub async fn patch(&self, path: &str, body: &Value) -> Value {
+        let request = self.http.patch(format!("{}{path}", self.api.url()));
         let answer = request.json(body).send().await;
         answer.unwrap().json().await.unwrap()
     }

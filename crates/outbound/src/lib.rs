@@ -20,5 +20,5 @@ pub use connection::{Connection, Tls};
 pub use control::{Control, MAX_PAUSE, WEBHOOK_DELIVERY};
 pub use outgoing::{Outgoing, WEBHOOK_REPLAY};
 pub use sender::{RESPONSE_LIMIT, SNIPPET_LIMIT, Sender};
-pub use target::{InvalidTarget, Target};
+pub use target::{InvalidTarget, Target, WEBHOOK_TEST};
 pub use verdict::{Failure, Verdict};

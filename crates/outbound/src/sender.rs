@@ -85,6 +85,16 @@ impl Sender {
         }
     }
 
+    /// The same, but every attempt opens a connection of its own, so that it tells how long each
+    /// step to it took.
+    #[must_use]
+    pub fn unpooled(&self) -> Self {
+        Self {
+            pooled: self.fresh.clone(),
+            fresh: self.fresh.clone(),
+        }
+    }
+
     /// Posts to the target.
     pub async fn attempt(&self, target: &Target, outgoing: &Outgoing<'_>) -> Attempt {
         let started_at = Instant::now();

@@ -3,9 +3,12 @@
 use std::time::Duration;
 
 use common::event::USER_AGENT;
-use http::header::{self, HeaderMap, HeaderValue, InvalidHeaderValue};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue, InvalidHeaderValue};
 use http::uri::{Authority, Uri};
 use url::Url;
+
+/// Tells a receiver that an event did not happen: `true`.
+pub const WEBHOOK_TEST: &str = "webhook-test";
 
 /// An endpoint, with the headers and the deadline of every attempt at it.
 #[derive(Clone, Debug)]
@@ -70,6 +73,12 @@ impl Target {
         bearer.set_sensitive(true);
         self.headers.insert(header::AUTHORIZATION, bearer);
         Ok(())
+    }
+
+    /// Lets every POST say that what it carries is a test.
+    pub fn mark_as_test(&mut self) {
+        let test = HeaderName::from_static(WEBHOOK_TEST);
+        self.headers.insert(test, HeaderValue::from_static("true"));
     }
 }
 

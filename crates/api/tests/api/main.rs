@@ -10,4 +10,5 @@ mod refusals;
 mod replays;
 mod subscriptions;
 mod support;
+mod test_delivery;
 mod topic;

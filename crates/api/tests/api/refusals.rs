@@ -275,6 +275,7 @@ async fn a_wrong_id_is_named(db: PgPool) {
         (Method::POST, "/subscriptions/abc/pause"),
         (Method::POST, "/subscriptions/abc/resume"),
         (Method::POST, "/subscriptions/abc/replay"),
+        (Method::POST, "/subscriptions/abc/test"),
         (Method::GET, "/replays/abc"),
         (Method::POST, "/replays/1/cancel"),
         (Method::GET, "/dlqs/abc"),

@@ -235,6 +235,39 @@ async fn cancelling_may_be_repeated_and_a_removed_subscription_cancels(db: PgPoo
 }
 
 #[sqlx::test(migrations = "../../migrations")]
+async fn cancelling_drops_what_waits_of_that_replay_alone(db: PgPool) {
+    let (_topic, client) = four_readings(db).await;
+    let path = hot(&client).await;
+    let asked = json!({"since": ago(2 * HOUR)});
+    let replay = client.post(&path, &asked).await.json();
+    let (id, subscription) = (id_of(&replay), replay["subscription_id"].as_str());
+    let subscription: Uuid = subscription.expect("an id").parse().expect("a UUID");
+    for (offset, replay) in [(1, None), (2, Some(id)), (3, Some(Uuid::now_v7()))] {
+        sqlx::query(
+            "INSERT INTO pending_deliveries (topic, subscription_id, partition, event_offset,
+                event_id, payload, attempts, replay_id, due_at)
+             VALUES ('updates', $1, 0, $2, 'event', '{}', 1, $3, now())",
+        )
+        .bind(subscription)
+        .bind(offset)
+        .bind(replay)
+        .execute(&client.db)
+        .await
+        .expect("a pending delivery");
+    }
+    let cancelled = client
+        .post(&format!("/replays/{id}/cancel"), &json!({}))
+        .await;
+    assert_eq!(cancelled.json()["state"], "cancelled");
+    let left: Vec<i64> =
+        sqlx::query_scalar("SELECT event_offset FROM pending_deliveries ORDER BY event_offset")
+            .fetch_all(&client.db)
+            .await
+            .expect("what is left");
+    assert_eq!(left, [1, 3]);
+}
+
+#[sqlx::test(migrations = "../../migrations")]
 async fn a_preview_shows_what_would_have_been_delivered(db: PgPool) {
     let (topic, client) = four_readings(db).await;
     topic.publish_raw(2, HOUR, b"no event").await;

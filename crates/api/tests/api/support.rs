@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use api::{AppState, Log};
+use api::{AppState, Log, Tester};
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
@@ -16,6 +16,9 @@ use uuid::Uuid;
 
 /// Longer than anything here takes, where the time itself is not the matter.
 pub const LONG: Duration = Duration::from_mins(1);
+
+/// How long a test delivery takes at most.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The API, and the database under it.
 pub struct Client {
@@ -64,7 +67,11 @@ pub fn api(db: PgPool, request_timeout: Duration) -> api::Api {
 pub fn api_with(db: PgPool, log: Log, request_timeout: Duration) -> api::Api {
     let metrics = PrometheusBuilder::new().build_recorder().handle();
     api::routes(
-        AppState { db, log },
+        AppState {
+            db,
+            log,
+            tester: Tester::new(ATTEMPT_TIMEOUT).expect("TLS"),
+        },
         probes::router(Readiness::default(), metrics),
         request_timeout,
     )

@@ -332,6 +332,25 @@ pub async fn claim(
     .await
 }
 
+/// Ends what a replay that was cancelled has left.
+///
+/// # Errors
+/// The database's.
+pub async fn end_replay(
+    db: impl PgExecutor<'_>,
+    subscription_id: Uuid,
+    replay_id: Uuid,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "DELETE FROM pending_deliveries WHERE subscription_id = $1 AND replay_id = $2",
+        subscription_id,
+        replay_id,
+    )
+    .execute(db)
+    .await
+    .map(drop)
+}
+
 /// What later deliveries of ordered subscriptions wait for in a partition: subscription, key and
 /// offset.
 ///

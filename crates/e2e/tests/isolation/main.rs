@@ -6,8 +6,13 @@
 )]
 
 mod detached;
+mod limits;
 mod million;
+mod one;
 mod operations;
+mod ordering;
+mod pausing;
 mod policies;
+mod replays;
 mod retention;
 mod two;

@@ -33,7 +33,10 @@ async fn a_dead_receiver_for_a_million_events_leaves_a_row_a_partition_and_no_me
         usize::try_from(stage.count(passed).await).unwrap() >= EVENTS + 1000
     })
     .await;
-    assert_eq!(stage.count("SELECT count(*) FROM cursors").await, i64::from(PARTITIONS));
+    assert_eq!(
+        stage.count("SELECT count(*) FROM cursors").await,
+        i64::from(PARTITIONS)
+    );
     assert!(stage.count("SELECT count(*) FROM pending_deliveries").await <= MOST_PENDING);
     assert_eq!(stage.count("SELECT count(*) FROM dead_letters").await, 0);
     let grown = processor.peak_memory().saturating_sub(before);
