@@ -25,6 +25,7 @@ pub mod follower;
 pub mod lanes;
 pub mod maintenance;
 pub mod observe;
+pub mod open_files;
 pub mod operations;
 pub mod pace;
 pub mod pending;

@@ -14,11 +14,11 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::budget::Budget;
-use crate::config::Config;
+use crate::config::{Config, size};
 use crate::event::Kind;
 use crate::operations::Publisher;
 use crate::pipeline::{Pipeline, succeeding};
-use crate::{maintenance, observe};
+use crate::{maintenance, observe, open_files};
 
 /// A processor that holds its admin port and consumes nothing yet.
 pub struct Service {
@@ -67,7 +67,10 @@ impl Service {
     ///
     /// # Errors
     /// The first of a part that failed.
-    pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
+    pub async fn run(mut self, stop: CancellationToken) -> anyhow::Result<()> {
+        let (slow, fast) = (self.config.slow_in_flight, self.config.in_flight);
+        let slow = open_files::slow_requests(size(slow), size(fast));
+        self.config.slow_in_flight = slow as u64;
         let mut tasks = JoinSet::new();
         let readings = self.readings();
         let operations = Pipeline {

@@ -8,6 +8,7 @@
 mod detached;
 mod limits;
 mod million;
+
 mod one;
 mod operations;
 mod ordering;
