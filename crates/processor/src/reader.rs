@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use common::kafka::KafkaArgs;
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::ClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::KafkaError;
 use rdkafka::{Message as _, Offset, TopicPartitionList};
 use tokio::runtime::Handle;
@@ -68,7 +69,7 @@ pub struct Links {
 
 /// The one reader of this process.
 pub struct Reader {
-    client: BaseConsumer,
+    client: BaseConsumer<Quiet>,
     topic: String,
     links: Links,
     handle: Handle,
@@ -77,6 +78,18 @@ pub struct Reader {
     /// Partitions that the client knows, paused unless they are read.
     assigned: HashMap<i32, i64>,
 }
+
+/// What the client tells besides is no error of ours: each pass ends with the end of a partition,
+/// and outages are the consumer's to report.
+struct Quiet;
+
+impl ClientContext for Quiet {
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!(%error, reason, "Kafka client error");
+    }
+}
+
+impl ConsumerContext for Quiet {}
 
 #[derive(Debug)]
 struct Reading {
@@ -105,7 +118,9 @@ impl Reader {
             .set("fetch.message.max.bytes", "262144")
             .set("fetch.queue.backoff.ms", "10");
         Ok(Self {
-            client: config.create().context("configuring the Kafka reader")?,
+            client: config
+                .create_with_context(Quiet)
+                .context("configuring the Kafka reader")?,
             topic: kafka.kafka_topic.clone(),
             links,
             handle: Handle::current(),
