@@ -2,10 +2,10 @@
 
 .DEFAULT_GOAL := help
 .PHONY: help infra-start infra-stop infra-status run-system run-api run-processor run-webhook \
-	demo test sqlx-check fmt lint ci
+	demo test bench-isolation sqlx-check fmt lint ci
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 infra-start: ## Start Postgres and Kafka and wait until both answer (INFRA=docker|native names the way)
 	@scripts/infra start
@@ -33,6 +33,9 @@ demo: ## Show it all at work, with a receiver that fails (DEMO_SECONDS=60 ends b
 
 test: ## Run all tests against a Postgres and a Kafka of their own (ARGS go to cargo test)
 	@scripts/test $(ARGS)
+
+bench-isolation: ## Measure what bad receivers cost the healthy ones (ARGS="--help" shows options)
+	@scripts/bench-isolation $(ARGS)
 
 sqlx-check: ## Check .sqlx/ against a freshly migrated database
 	@scripts/sqlx-check

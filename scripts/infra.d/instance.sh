@@ -9,7 +9,8 @@ choose_instance() {
   case $INSTANCE in
     dev) POSTGRES_PORT=5434 KAFKA_PORT=9094 CONTROLLER_PORT=9093 ;;
     test) POSTGRES_PORT=$((5436 + shift)) KAFKA_PORT=$((9194 + shift)) CONTROLLER_PORT=$((9193 + shift)) ;;
-    *) refuse "--instance is dev or test, not '$INSTANCE'" ;;
+    bench) POSTGRES_PORT=$((5438 + shift)) KAFKA_PORT=$((9198 + shift)) CONTROLLER_PORT=$((9197 + shift)) ;;
+    *) refuse "--instance is dev, test or bench, not '$INSTANCE'" ;;
   esac
   export POSTGRES_PORT KAFKA_PORT
   DIR=$ROOT/.infra/$INSTANCE

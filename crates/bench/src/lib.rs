@@ -1,0 +1,16 @@
+//! What benchmarks of the whole system stand on: the real processor under a load that does not
+//! wait for it, and a receiver, in a process of its own, that can be bad in every way a server can.
+//!
+//! `bench-isolation` asks what bad receivers cost the healthy ones. Its figures compare cases of
+//! one run with each other: the machine, and who else works on it, are the same for all of them.
+
+pub mod case;
+pub mod figures;
+pub mod kind;
+pub mod load;
+pub mod manners;
+pub mod program;
+pub mod receiver;
+pub mod report;
+pub mod run;
+pub mod stage;

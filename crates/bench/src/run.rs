@@ -1,0 +1,174 @@
+//! One case, from an empty stage to its row.
+
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio::time::Instant;
+
+use crate::case::Case;
+use crate::figures::{Timetable, judge, percentile_ms};
+use crate::kind::Kind;
+use crate::load::{Load, now_micros};
+use crate::program::{Processor, Receiver};
+use crate::report::{Remains, Row};
+use crate::stage::Stage;
+
+/// How long after the last event deliveries to healthy receivers are waited for.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How often it is looked whether all have come.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Between the decision to begin and the first event.
+const RUN_UP: Duration = Duration::from_millis(500);
+
+/// What all cases of a run have in common.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// Postgres, with a database to connect to.
+    pub server: String,
+    /// Kafka.
+    pub brokers: String,
+    /// Each has a city of its own, with an event a second.
+    pub subscriptions: usize,
+    /// How long is measured, with bad receivers.
+    pub measured: Duration,
+    /// Where the processor's logs go.
+    pub logs: PathBuf,
+}
+
+impl Run {
+    /// Runs a case; its row, and the latencies behind it in microseconds.
+    ///
+    /// # Errors
+    /// That it could not be run.
+    pub async fn case(&self, case: &Case) -> anyhow::Result<(Row, Vec<u64>)> {
+        let stage = Stage::new(&self.server, &self.brokers).await?;
+        let mut receiver = Receiver::start().await?;
+        stage.subscribe(&self.urls(case, &receiver)).await?;
+        let mut processor = self.processor(case, &stage)?;
+        stage.until_owned(&mut processor).await?;
+        let rate = u64::try_from(self.subscriptions)?;
+        let load = Load::new(&stage.kafka, rate)?;
+        let timetable = self.timetable(case, rate)?;
+        let before = (Instant::now(), processor.cpu_time()?);
+        tokio::try_join!(
+            load.publish(&timetable),
+            turn(case, &timetable, &mut receiver, &stage),
+        )?;
+        let remains = remains(&stage, &processor, before).await?;
+        let is_healthy = |event| self.is_healthy(case, event);
+        let healthy = (0..timetable.events).filter(|n| is_healthy(*n)).count();
+        until_arrived(&mut receiver, healthy).await?;
+        let arrivals = receiver.report().await?;
+        processor.check()?;
+        processor.kill().await?;
+        let (judged, late) = judge(&arrivals, &timetable, is_healthy);
+        let row = Row {
+            case: case.name(),
+            share_bad_percent: case.share,
+            judged,
+            none_bad: None,
+            remains,
+            acknowledged_p99_ms: percentile_ms(&load.acknowledged(&timetable), 99),
+        };
+        Ok((row, late))
+    }
+
+    /// How long a case takes, about.
+    pub fn length(&self, case: &Case) -> Duration {
+        const AROUND: Duration = Duration::from_secs(5);
+        case.measured_after() + case.measured_for(self.measured) + AROUND
+    }
+
+    fn timetable(&self, case: &Case, rate: u64) -> anyhow::Result<Timetable> {
+        let within = |time: Duration| time.as_secs() * rate;
+        let run_up = u64::try_from(RUN_UP.as_micros())?;
+        Ok(Timetable {
+            began_at: now_micros() + run_up,
+            rate,
+            measured_from: within(case.measured_after()),
+            events: within(case.measured_after() + case.measured_for(self.measured)),
+        })
+    }
+
+    fn is_healthy(&self, case: &Case, event: u64) -> bool {
+        let event = usize::try_from(event).unwrap_or(usize::MAX);
+        case.badness(event % self.subscriptions).is_none()
+    }
+
+    fn urls(&self, case: &Case, receiver: &Receiver) -> Vec<String> {
+        let url = |n| {
+            let port = case
+                .badness(n)
+                .map_or(receiver.ports.healthy, |kind| receiver.ports.bad[&kind]);
+            format!("http://127.0.0.1:{port}/{n}")
+        };
+        (0..self.subscriptions).map(url).collect()
+    }
+
+    /// With the settings that everybody has who sets none.
+    fn processor(&self, case: &Case, stage: &Stage) -> anyhow::Result<Processor> {
+        let listener = TcpListener::bind("127.0.0.1:0").context("finding a free port")?;
+        let address = listener.local_addr()?.to_string();
+        drop(listener);
+        let settings = [
+            ("PROCESSOR_ADMIN_LISTEN", &*address),
+            ("DATABASE_URL", &stage.database_url),
+            ("KAFKA_BROKERS", &stage.kafka.kafka_brokers),
+            ("KAFKA_TOPIC", &stage.kafka.kafka_topic),
+            ("KAFKA_GROUP", &stage.kafka.kafka_topic),
+            ("RUST_LOG", "warn"),
+        ];
+        let name = case.name().replace([' ', ',', '%'], "");
+        Processor::start(&settings, &self.logs.join(format!("processor-{name}.log")))
+    }
+}
+
+/// At its time, the bad receivers turn bad.
+async fn turn(
+    case: &Case,
+    timetable: &Timetable,
+    receiver: &mut Receiver,
+    stage: &Stage,
+) -> anyhow::Result<()> {
+    let run_up = Duration::from_micros(timetable.began_at.saturating_sub(now_micros()));
+    let turns_after = case.turns_after();
+    if !turns_after.is_zero() {
+        tokio::time::sleep(run_up + turns_after).await;
+    }
+    receiver.turn().await?;
+    stage
+        .ask_for_tls(receiver.ports.bad[&Kind::BrokenTls])
+        .await
+}
+
+async fn remains(
+    stage: &Stage,
+    processor: &Processor,
+    (since, cpu_time): (Instant, Duration),
+) -> anyhow::Result<Remains> {
+    let used = processor.cpu_time()?.saturating_sub(cpu_time);
+    Ok(Remains {
+        peak_memory_mib: processor.peak_memory_mib()?,
+        cores: used.as_secs_f64() / since.elapsed().as_secs_f64(),
+        pending: stage
+            .count("SELECT count(*) FROM pending_deliveries")
+            .await?,
+        cursors: stage.count("SELECT count(*) FROM cursors").await?,
+        attempts: stage.attempts().await?,
+        open_circuits: stage
+            .count("SELECT count(*) FROM circuits WHERE state <> 'closed'")
+            .await?,
+    })
+}
+
+async fn until_arrived(receiver: &mut Receiver, healthy: usize) -> anyhow::Result<()> {
+    let deadline = Instant::now() + PATIENCE;
+    while receiver.count().await? < healthy && Instant::now() < deadline {
+        tokio::time::sleep(LOOK).await;
+    }
+    Ok(())
+}
