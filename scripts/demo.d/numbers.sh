@@ -1,7 +1,5 @@
 # What the demo shows: read from the metrics of the services, the receiver and the database.
 
-OUTCOMES=(delivered retry parked dead_lettered)
-
 # Fetches the metrics once, so that a line's numbers belong together. The previous ones stay, for
 # latencies of the time between. A service that is down keeps its last numbers.
 take_numbers() {
@@ -62,10 +60,21 @@ quantile() {
 
 print_line() {
   take_numbers
-  printf '%4ds  published %6d  delivered %6d  retried %5d  parked %5d  dead letters %5d  p50 %7s  p99 %7s\n' \
-    "$((SECONDS - BEGAN))" "$(published)" "$(outcome delivered)" "$(outcome retry)" "$(outcome parked)" \
-    "$(outcome dead_lettered)" "$(quantile 0.5)" "$(quantile 0.99)"
+  local circuit held_back
+  read -r circuit held_back < <(how_it_fares)
+  printf '%4ds  published %6d  delivered %6d  retried %5d  dead letters %5d  pending %5d  circuit %-9s  held back in %2d  p50 %7s  p99 %7s\n' \
+    "$((SECONDS - BEGAN))" "$(published)" "$(outcome delivered)" "$(outcome retry)" \
+    "$(outcome dead_lettered)" "$(pending_now)" "$circuit" "$held_back" \
+    "$(quantile 0.5)" "$(quantile 0.99)"
 }
+
+# The state of the subscription's circuit, and in how many partitions it is held back.
+how_it_fares() {
+  curl -sS -m 5 --fail-with-body "$API/subscriptions/$(subscription)" |
+    jq -r '[.circuit.state, .held_back.partitions // 0] | join(" ")'
+}
+
+subscription() { jq -r .id "$LOGS/subscription.json"; }
 
 # sql STATEMENT: prints the one value it gives.
 sql() { scripts/infra psql demo <<<"$1"; }

@@ -5,6 +5,10 @@ RECEIVER=http://127.0.0.1:9099
 PROCESSOR=http://127.0.0.1:9091
 SYSTEM=http://127.0.0.1:9095
 
+# What the receiver wants to be shown, and what it is not content with.
+KEY=a-secret-of-the-demo
+WRONG_KEY=an-old-secret
+
 declare -A PIDS=()
 INFRA_STARTED=''
 
@@ -26,11 +30,13 @@ start_everything() {
   fi
   clear_the_stage
   build_programs
-  start webhook "$RECEIVER/livez"
+  start_receiver
   start api "$API/readyz"
   subscribe
   start processor "$PROCESSOR/readyz" --retry-schedule 1s,2s,3s
 }
+
+start_receiver() { start webhook "$RECEIVER/livez" --token "$KEY"; }
 
 # A database and a topic that hold what this run makes and nothing else.
 clear_the_stage() {

@@ -9,20 +9,26 @@ tell_the_story() {
   start system "$SYSTEM/readyz" --replay data/temperatures.csv --rate "$RATE" --loop
   watch_for "$SCENE" || return 0
 
-  say "2. The receiver is taken down. Deliveries fail, wait, are retried after 1 s, 2 s and 3 s, and end as dead letters."
-  stop webhook
+  say "2. The subscription gets a wrong key, and the receiver refuses: deliveries are retried after 1 s, 2 s and 3 s, and end as dead letters."
+  use_key "$WRONG_KEY"
   watch_for "$SCENE" || return 0
   watch_until 30 some_are_dead || return 0
 
-  say "3. The receiver is back: what is new is delivered at once, what waits follows."
-  start webhook "$RECEIVER/livez"
-  watch_for 6 || return 0
-
-  say "4. The dead letters are sent again through the API."
+  say "3. The key is put right: what is new is delivered at once, what waits follows. The dead letters are sent again through the API."
+  use_key "$KEY"
+  watch_for 4 || return 0
   reprocess_all
   watch_for "$SCENE" || return 0
 
-  say "5. All is well again. ${DEMO_SECONDS:+It ends by itself after $DEMO_SECONDS s; }Ctrl-C ends it with the totals."
+  say "4. The receiver is taken down. Its circuit opens: what happens now is held back by a row a partition, and only probes go out."
+  stop webhook
+  watch_for "$SCENE" || return 0
+
+  say "5. The receiver is back: the next probe finds it, and what was held back is read from the topic again."
+  start_receiver
+  watch_until 30 is_caught_up || return 0
+
+  say "6. All is well again. ${DEMO_SECONDS:+It ends by itself after $DEMO_SECONDS s; }Ctrl-C ends it with the totals."
   while watch_for 2; do :; done
 }
 
@@ -48,9 +54,16 @@ time_is_up() { [ -n "${DEMO_SECONDS:-}" ] && [ $((SECONDS - BEGAN)) -ge $((DEMO_
 
 some_are_dead() { [ "$(outcome dead_lettered)" -gt 0 ]; }
 
+is_caught_up() { [ "$(how_it_fares)" = "closed 0" ]; }
+
+use_key() {
+  curl -sS -m 5 --fail-with-body -X PATCH "$API/subscriptions/$(subscription)" -H 'Content-Type: application/json' \
+    -d "{\"auth_key\":\"$1\"}" >"$LOGS/changed.json" || fail "the API refused the key" "see $LOGS/changed.json"
+}
+
 subscribe() {
   curl -sS -m 5 --fail-with-body "$API/subscriptions" -H 'Content-Type: application/json' \
-    -d "{\"name\":\"demo\",\"description\":\"the demo's receiver\",\"url\":\"$RECEIVER\",\"auth_key\":\"a-secret-of-the-demo\"}" \
+    -d "{\"name\":\"demo\",\"description\":\"the demo's receiver\",\"url\":\"$RECEIVER\",\"auth_key\":\"$KEY\"}" \
     >"$LOGS/subscription.json" || fail "the API refused the subscription" "see $LOGS/subscription.json"
 }
 
@@ -76,7 +89,8 @@ dead_letter_ids() {
 draw_the_balance() {
   say "Finishing: nothing more is published, what is open is delivered."
   stop system
-  [ -n "${PIDS[webhook]:-}" ] || start webhook "$RECEIVER/livez"
+  [ -n "${PIDS[webhook]:-}" ] || start_receiver
+  use_key "$KEY"
   ON_TOPIC=$(events_on_topic)
   finish
   print_balance

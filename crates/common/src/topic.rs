@@ -1,6 +1,6 @@
 //! The topic: created if it is missing, once the broker answers.
 //!
-//! The admin client blocks, so each try runs on a thread for that, within [`TRY_LIMIT`].
+//! The admin client blocks, so each try runs on a thread for that, within `TRY_LIMIT`.
 
 use std::time::Duration;
 

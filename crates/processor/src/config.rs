@@ -46,13 +46,13 @@ pub struct Config {
     /// What events, queues and requests may hold together.
     #[arg(long, env = "MEMORY_BUDGET", default_value = "256MiB", value_parser = human::bytes)]
     pub memory_budget: usize,
-    /// How many deliveries may wait for one subscription; one that does not keep up catches up later.
+    /// How many deliveries may wait for one subscription; one that does not keep up leaves the log.
     #[arg(long, env = "LANE_QUEUE", default_value = "256", value_parser = positive())]
     pub lane_queue: u64,
     /// How many claimed pending deliveries may wait for one subscription besides.
     #[arg(long, env = "LANE_RETRIES", default_value = "64", value_parser = positive())]
     pub lane_retries: u64,
-    /// How long a delivery may wait in its lane; then its subscription catches up later.
+    /// How long a delivery may wait in its lane before its subscription leaves the log.
     #[arg(long, env = "LANE_PATIENCE", default_value = "5s", value_parser = human::duration)]
     pub lane_patience: Duration,
     /// How many requests may be in flight to one subscription.

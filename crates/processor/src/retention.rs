@@ -2,7 +2,7 @@
 //!
 //! It notes beside each cursor how much of the retention is used, which the API and metrics tell
 //! from half of it on, and has the engine copy what would be lost to pending rows from
-//! [`SPILL_AT`] on. Of retention by size it knows nothing.
+//! `SPILL_AT` on. Of retention by size it knows nothing.
 
 use std::time::Duration;
 
