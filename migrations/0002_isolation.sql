@@ -107,7 +107,11 @@ CREATE TRIGGER replay_changed AFTER INSERT OR UPDATE OF state ON replays
 ALTER TABLE pending_deliveries
     ADD COLUMN event_key    text,
     ADD COLUMN published_at timestamptz,
-    ADD COLUMN replay_id    uuid;
+    ADD COLUMN replay_id    uuid,
+    -- What is pending stays so, whatever becomes of a replay of the same event.
+    DROP CONSTRAINT pending_deliveries_pkey;
+CREATE UNIQUE INDEX pending_deliveries_key ON pending_deliveries
+    (subscription_id, topic, partition, event_offset, event_id, replay_id) NULLS NOT DISTINCT;
 
 -- What was not delivered and is no dead letter either, by its policy: counted, never silently.
 CREATE TABLE undelivered (

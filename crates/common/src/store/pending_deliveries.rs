@@ -101,7 +101,7 @@ pub struct Claimed {
     pub replay_id: Option<Uuid>,
 }
 
-/// Adds a batch. One that waits already stays as it is.
+/// Adds a batch. One that waits already stays as it is; a cancelled replay's is left out.
 ///
 /// # Errors
 /// The database's.
@@ -119,6 +119,8 @@ pub async fn insert_all(db: impl PgExecutor<'_>, topic: &str, batch: &Columns) -
                     $13::text[])
             AS added (subscription_id, partition, event_offset, event_id, payload, content_type,
                       traceparent, attempts, delay, published_at, replay_id, event_key)
+        WHERE replay_id IS NULL OR EXISTS (
+            SELECT FROM replays WHERE id = replay_id AND state <> 'cancelled')
         ON CONFLICT DO NOTHING
         "#,
         topic,
@@ -207,8 +209,7 @@ pub async fn delete_all(
     .map(drop)
 }
 
-/// Ends the rows that are older than a delivery of their key that was made, and counts them as
-/// superseded. One that is being attempted stays.
+/// Ends, and counts, the rows that a delivery of their key supersedes; one in flight stays.
 ///
 /// # Errors
 /// The database's.
@@ -246,8 +247,7 @@ pub async fn supersede_all(
     .map(drop)
 }
 
-/// The subscriptions that have something due in a partition. One probe of the index for each that
-/// has anything there at all, however many rows that is.
+/// The subscriptions that have something due in a partition: one probe of the index for each.
 ///
 /// # Errors
 /// The database's.
@@ -294,11 +294,12 @@ pub async fn claim(
         Claimed,
         r#"
         WITH picked AS MATERIALIZED (
-            SELECT due.subscription_id, due.event_offset, due.event_id
+            SELECT due.subscription_id, due.event_offset, due.event_id, due.replay_id
             FROM UNNEST($3::uuid[], $4::bigint[], $7::bool[])
                 AS wanted (subscription_id, room, ordered)
             CROSS JOIN LATERAL (
-                SELECT subscription_id, event_offset, event_id FROM pending_deliveries AS row
+                SELECT subscription_id, event_offset, event_id, replay_id
+                FROM pending_deliveries AS row
                 WHERE topic = $1 AND partition = $2
                   AND subscription_id = wanted.subscription_id AND due_at <= now()
                   AND NOT (wanted.ordered AND event_key IS NOT NULL AND EXISTS (
@@ -316,6 +317,7 @@ pub async fn claim(
         WHERE held.topic = $1 AND held.partition = $2
           AND held.subscription_id = picked.subscription_id
           AND held.event_offset = picked.event_offset AND held.event_id = picked.event_id
+          AND held.replay_id IS NOT DISTINCT FROM picked.replay_id
         RETURNING held.subscription_id, held.partition, held.event_offset, held.event_id,
                   held.payload, held.content_type, held.traceparent, held.attempts,
                   held.event_key, held.published_at, held.replay_id
@@ -371,14 +373,14 @@ pub async fn ordered(
         partition,
     )
     .fetch_all(db)
-    .await?;
-    let rows = rows.into_iter();
+    .await?
+    .into_iter();
     Ok(rows
         .map(|row| (row.subscription_id, row.event_key, row.event_offset))
         .collect())
 }
 
-/// Removes up to `limit` rows whose subscription was deleted while they were written; how many.
+/// Removes up to `limit` rows whose subscription was deleted; how many.
 ///
 /// # Errors
 /// The database's.

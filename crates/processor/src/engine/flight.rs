@@ -127,3 +127,63 @@ impl Flight {
         Some(flying)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::budget::Budget;
+    use crate::delivery::{Source, Ticket};
+    use crate::event::Event;
+    use crate::subscription::tests::subscription;
+
+    const SLOW: Duration = Duration::from_secs(1);
+
+    /// Begins an attempt that never ends.
+    fn begin(flight: &mut Flight, offset: i64) {
+        let to = Arc::new(subscription("http://localhost:9099"));
+        let hold = || Budget::new(1).hold(0);
+        let event = Event {
+            id: offset.to_string(),
+            payload: bytes::Bytes::new(),
+            content_type: None,
+            traceparent: None,
+            key: None,
+            published_at: None,
+            hold: hold(),
+        };
+        let delivery = Delivery {
+            ticket: Ticket {
+                partition: 0,
+                epoch: 1,
+                offset,
+            },
+            subscription_id: to.id,
+            event: Arc::new(event),
+            attempts: 0,
+            source: Source::Log,
+            replay: None,
+            queued_at: Instant::now(),
+            hold: hold(),
+        };
+        flight.begin(delivery, to, std::future::pending());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn when_too_many_are_slow_the_oldest_is_aborted_and_counts_as_failed() {
+        let mut flight = Flight::new(1);
+        begin(&mut flight, 0);
+        tokio::time::advance(SLOW).await;
+        begin(&mut flight, 1);
+        assert_eq!(flight.slow_down(Instant::now(), |_| SLOW).len(), 1);
+        assert!(flight.abort_oldest(Instant::now()).is_empty());
+        tokio::time::advance(SLOW).await;
+        assert_eq!(flight.slow_down(Instant::now(), |_| SLOW).len(), 1);
+        let aborted = flight.abort_oldest(Instant::now());
+        let (oldest, attempt) = &aborted[0];
+        assert_eq!((aborted.len(), oldest.delivery.ticket.offset), (1, 0));
+        assert_eq!(attempt.failure, Some(Failure::Aborted));
+        // Its task ends, and says nothing more.
+        assert!(flight.next().await.unwrap().is_none());
+        assert_eq!(flight.slow(), 1);
+    }
+}
