@@ -113,6 +113,10 @@ ALTER TABLE pending_deliveries
 CREATE UNIQUE INDEX pending_deliveries_key ON pending_deliveries
     (subscription_id, topic, partition, event_offset, event_id, replay_id) NULLS NOT DISTINCT;
 
+-- "What stands before this delivery of its key."
+CREATE INDEX pending_deliveries_keys ON pending_deliveries
+    (subscription_id, topic, partition, event_key, event_offset) WHERE event_key IS NOT NULL;
+
 -- What was not delivered and is no dead letter either, by its policy: counted, never silently.
 CREATE TABLE undelivered (
     subscription_id uuid NOT NULL,

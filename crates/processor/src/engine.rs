@@ -250,9 +250,9 @@ impl Engine {
                 _ = inputs.records.recv_many(&mut records, BATCH), if self.takes_records() => {
                     self.fetched.extend(records.drain(..));
                 }
-                Some(read) = inputs.read.recv(), if self.outbox.is_empty() && !self.budget.spent() => self.read(read),
+                Some(read) = inputs.read.recv(), if self.outbox.is_empty() && self.has_room() => self.read(read),
                 _ = tick.tick() => self.tick(),
-                () = tokio::time::sleep_until(wake), if wake_is_set => {}
+                () = tokio::time::sleep_until(wake), if wake_is_set && self.outbox.is_empty() => {}
                 () = self.budget.room(), if self.budget.spent() => {}
             }
         }
@@ -318,6 +318,9 @@ impl Engine {
         }
         self.tidy_stretches();
         self.lanes.sweep(now);
+        if self.budget.spent() {
+            self.lanes.release_all_catch_up();
+        }
         self.end_releases();
         // Exact up to 2^53.
         #[allow(clippy::cast_precision_loss, reason = "gauges are floats")]

@@ -125,8 +125,10 @@ impl Lanes {
         loop {
             let id = self.ready.pop_front()?;
             // A lane whose queue was taken out since it was offered has nothing to attempt.
-            if let Some(turn) = self.begin(id, now) {
-                return Some(turn);
+            match self.begin(id, now) {
+                Some(turn) => return Some(turn),
+                None if self.catching_up < self.limits.catch_up => self.wake_waiting(),
+                None => {}
             }
         }
     }
@@ -228,10 +230,33 @@ impl Lanes {
         self.share
     }
 
-    /// What is read again waits in its lane, or does so no longer.
-    pub fn hold_catch_up(&mut self, to: &Arc<Subscription>, holds: bool) {
-        self.lane(to).holds_catch_up = holds;
-        self.offer(to.id);
+    /// What is read again waits in its lane, until that partition has been read.
+    pub fn hold_catch_up(&mut self, to: &Arc<Subscription>, partition: i32) {
+        self.lane(to).held_for.insert(partition);
+    }
+
+    /// It waits for that partition no longer.
+    pub fn release_catch_up(&mut self, id: Uuid, partition: i32) {
+        if let Some(lane) = self.by_subscription.get_mut(&id)
+            && lane.held_for.remove(&partition)
+        {
+            self.offer(id);
+        }
+    }
+
+    /// What waits holds all the memory there is: nothing waits any more.
+    pub fn release_all_catch_up(&mut self) {
+        let held = self.by_subscription.iter_mut();
+        let held = held.filter(|(_, lane)| !lane.held_for.is_empty());
+        let held: Vec<Uuid> = held
+            .map(|(id, lane)| {
+                lane.held_for.clear();
+                *id
+            })
+            .collect();
+        for id in held {
+            self.offer(id);
+        }
     }
 
     /// The subscription changed: what is queued goes where it now says.
@@ -355,24 +380,34 @@ impl Lanes {
         self.in_flight -= 1;
         if matches!(delivery.source, Source::CatchUp) {
             self.catching_up -= 1;
-            if let Some(id) = self.waiting.pop_front() {
-                if let Some(lane) = self.by_subscription.get_mut(&id) {
-                    lane.is_waiting = false;
-                }
-                self.offer(id);
+            self.wake_waiting();
+        }
+    }
+
+    /// A place for what is read again is free: the first lane that can use it has it.
+    fn wake_waiting(&mut self) {
+        while let Some(id) = self.waiting.pop_front() {
+            if let Some(lane) = self.by_subscription.get_mut(&id) {
+                lane.is_waiting = false;
+            }
+            if self.offer(id) {
+                return;
             }
         }
     }
 
-    fn offer(&mut self, id: Uuid) {
+    /// Whether the lane could attempt something now that could not before.
+    fn offer(&mut self, id: Uuid) -> bool {
         let Some(lane) = self.by_subscription.get_mut(&id) else {
-            return;
+            return false;
         };
         let may = lane.place == Place::Idle && lane.room() > 0;
-        if may && lane.can_take(!lane.is_waiting) {
+        let offers = may && lane.can_take(!lane.is_waiting);
+        if offers {
             lane.place = Place::Ready;
             self.ready.push_back(id);
         }
+        offers
     }
 }
 

@@ -73,16 +73,26 @@ impl Publisher {
         if waiting.is_empty() {
             return Ok(());
         }
-        let mut sent = Vec::new();
-        for event in &waiting {
-            let key = event.subscription_id.to_string();
+        // All at once: the transaction must not be silent for long.
+        let keys: Vec<String> = waiting
+            .iter()
+            .map(|event| event.subscription_id.to_string())
+            .collect();
+        let mut sending = Vec::new();
+        for (event, key) in waiting.iter().zip(&keys) {
             let record = FutureRecord::to(&self.kafka.kafka_topic)
-                .key(&key)
+                .key(key)
                 .payload(&event.body);
-            let sending = producer.send(record, SEND_TIMEOUT).await;
-            sending.map_err(|(error, _)| error).context("publishing")?;
-            sent.push(event.id);
+            let queued = producer.send_result(record);
+            sending.push(queued.map_err(|(error, _)| error).context("publishing")?);
         }
+        for delivered in sending {
+            let delivered = delivered.await.context("the producer is gone")?;
+            delivered
+                .map_err(|(error, _)| error)
+                .context("publishing")?;
+        }
+        let sent: Vec<_> = waiting.iter().map(|event| event.id).collect();
         operations::note_published(&mut transaction, &sent)
             .await
             .context("noting what was published")?;

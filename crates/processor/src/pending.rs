@@ -125,14 +125,14 @@ impl Claimer {
             let asked = due.drain(..count).zip(rooms);
             let wanted: Vec<(Uuid, Room)> = asked.filter(|(_, room)| room.rows > 0).collect();
             if !wanted.is_empty() {
-                self.claim_chunk(partition, &wanted).await?;
-                claims = true;
+                claims |= self.claim_chunk(partition, &wanted).await?;
             }
         }
         Ok(claims)
     }
 
-    async fn claim_chunk(&self, partition: i32, chunk: &[(Uuid, Room)]) -> anyhow::Result<()> {
+    /// Whether there was anything.
+    async fn claim_chunk(&self, partition: i32, chunk: &[(Uuid, Room)]) -> anyhow::Result<bool> {
         let ids: Vec<Uuid> = chunk.iter().map(|(id, _)| *id).collect();
         let rows: Vec<i64> = chunk.iter().map(|(_, room)| room.rows).collect();
         let ordered: Vec<bool> = chunk.iter().map(|(_, room)| room.ordered).collect();
@@ -152,7 +152,9 @@ impl Claimer {
         )
         .await
         .context("claiming what is due")?;
-        self.tell(Pending::Claimed { lease: held, rows }).await
+        let claimed = !rows.is_empty();
+        self.tell(Pending::Claimed { lease: held, rows }).await?;
+        Ok(claimed)
     }
 
     async fn rooms(&self, subscription_ids: Vec<Uuid>) -> anyhow::Result<Vec<Room>> {

@@ -195,12 +195,10 @@ impl Reader {
         one.add_partition_offset(&self.topic, partition, Offset::Offset(from))
             .context("naming a partition")?;
         // A partition that is not being fetched yet cannot be moved: then all are assigned anew.
-        let moved = known
-            && self
-                .client
-                .seek_partitions(one.clone(), REQUEST_TIMEOUT)
-                .is_ok();
-        if moved {
+        // What went wrong for a partition stands beside it in the list.
+        let well = |list: TopicPartitionList| list.elements().iter().all(|e| e.error().is_ok());
+        let seeking = || self.client.seek_partitions(one.clone(), REQUEST_TIMEOUT);
+        if known && seeking().is_ok_and(well) {
             self.client.resume(&one).context("resuming a partition")?;
         } else {
             self.assign(partition)?;

@@ -78,6 +78,8 @@ pub enum Entry {
         subscription_id: Uuid,
         cursors: Vec<Ticket>,
         withdrawn: Vec<Ticket>,
+        /// Partitions and offsets of what is in flight for it from the log.
+        in_flight: Vec<(i32, i64)>,
     },
     /// It does again, from this offset on.
     Attached { key: Key, at: Ticket },
@@ -176,7 +178,9 @@ impl Recorder {
     /// Takes entries until there are enough for a transaction, or the first of them has waited
     /// long enough, or one asks for what is committed.
     async fn gather(&mut self) -> Gathered {
-        let mut deadline = None;
+        // What the last flush left over waits no longer than what comes.
+        let left_over = !self.inbox.is_empty() || !self.settled.is_empty();
+        let mut deadline = left_over.then(|| Instant::now() + self.settings.flush_interval);
         loop {
             while let Some(entry) = self.inbox.pop_front() {
                 if let Some((partitions, done)) = self.take(entry) {

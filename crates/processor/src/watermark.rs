@@ -28,10 +28,13 @@ impl Watermark {
         }
     }
 
-    /// An event arrived, with that many deliveries to settle. Offsets arrive in order.
+    /// An event arrived, with that many deliveries to settle. Offsets arrive in order; one that
+    /// arrived before says nothing new.
     pub fn receive(&mut self, offset: i64, deliveries: usize) {
-        debug_assert!(self.open.back().is_none_or(|last| last.offset < offset));
-        debug_assert!(self.next_offset <= offset, "{offset} is passed already");
+        let known = self.open.back().is_some_and(|last| offset <= last.offset);
+        if known || offset < self.next_offset {
+            return;
+        }
         self.open.push_back(Open {
             offset,
             unsettled: deliveries,
@@ -45,6 +48,21 @@ impl Watermark {
             self.open[at].unsettled = self.open[at].unsettled.saturating_sub(1);
             self.advance();
         }
+    }
+
+    /// A delivery at `offset` that is under way already holds it too.
+    pub fn hold(&mut self, offset: i64) {
+        match self.open.binary_search_by_key(&offset, |open| open.offset) {
+            Ok(at) => self.open[at].unsettled += 1,
+            Err(at) => self.open.insert(
+                at,
+                Open {
+                    offset,
+                    unsettled: 1,
+                },
+            ),
+        }
+        self.next_offset = self.next_offset.min(offset);
     }
 
     /// What was received from `offset` on is received again; the rest keeps its hold.
@@ -95,6 +113,32 @@ mod tests {
         let mut watermark = Watermark::starting_at(7);
         watermark.settle(9);
         assert_eq!(watermark.next_offset(), 7);
+    }
+
+    #[test]
+    fn what_is_under_way_holds_it_until_it_is_settled() {
+        let mut watermark = Watermark::starting_at(20);
+        watermark.hold(10);
+        watermark.hold(12);
+        watermark.receive(19, 0);
+        assert_eq!(watermark.next_offset(), 10);
+        watermark.settle(12);
+        assert_eq!(watermark.next_offset(), 10);
+        watermark.settle(10);
+        assert_eq!(watermark.next_offset(), 20);
+    }
+
+    #[test]
+    fn what_arrives_again_changes_nothing() {
+        let mut watermark = Watermark::starting_at(0);
+        watermark.receive(3, 1);
+        watermark.receive(5, 1);
+        watermark.receive(3, 1);
+        watermark.settle(3);
+        watermark.receive(3, 1);
+        assert_eq!(watermark.next_offset(), 4);
+        watermark.settle(5);
+        assert_eq!(watermark.next_offset(), 6);
     }
 
     proptest! {

@@ -80,6 +80,21 @@ pub struct Circuit {
     pub prober: Option<String>,
 }
 
+/// Locks what there is of them, in the order of their keys: so that two replicas that write of the
+/// same do not wait for each other for ever.
+///
+/// # Errors
+/// The database's.
+pub async fn lock_all(db: impl PgExecutor<'_>, ids: &[Uuid]) -> sqlx::Result<()> {
+    sqlx::query!(
+        "SELECT FROM circuits WHERE subscription_id = ANY($1) ORDER BY subscription_id FOR UPDATE",
+        ids
+    )
+    .execute(db)
+    .await
+    .map(drop)
+}
+
 /// Opens them. One that another replica opened meanwhile stays as it is.
 ///
 /// # Errors

@@ -84,3 +84,17 @@ async fn two_replicas_agree_on_who_is_detached() {
     two.ill.answer(200);
     two.until_all_is_well().await;
 }
+
+#[tokio::test]
+async fn what_was_in_flight_when_it_was_detached_arrives_after_a_kill() {
+    let two = Two::new().await;
+    two.ill.hang(true);
+    let processor = two.processor();
+    two.publish().ended().await;
+    two.until_detached().await;
+    assert!(two.ill.hung() > 0);
+    processor.kill();
+    two.ill.hang(false);
+    let _processor = two.processor();
+    two.until_all_is_well().await;
+}

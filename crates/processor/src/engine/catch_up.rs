@@ -93,7 +93,15 @@ impl Engine {
             self.hold_if_coalesced(partition, key);
         }
         if self.reader.try_send(command).is_err() {
-            self.stretches.end_pass(partition);
+            self.give_pass_up(partition);
+        }
+    }
+
+    /// Its riders ride again with another.
+    pub(super) fn give_pass_up(&mut self, partition: i32) {
+        let pass = self.stretches.end_pass(partition);
+        for key in pass.map(|pass| pass.riders).unwrap_or_default() {
+            self.release_held(partition, key);
         }
     }
 
@@ -101,12 +109,8 @@ impl Engine {
     /// been read.
     fn hold_if_coalesced(&mut self, partition: i32, key: Key) {
         let subscription = self.index.get(key.subscription_id).cloned();
-        let behind = self
-            .stretches
-            .get(partition, key)
-            .is_some_and(|stretch| !stretch.is_done());
         if let Some(subscription) = subscription.filter(|known| known.policy.coalesces) {
-            self.lanes.hold_catch_up(&subscription, behind);
+            self.lanes.hold_catch_up(&subscription, partition);
         }
     }
 
@@ -117,17 +121,14 @@ impl Engine {
         for key in self.stretches.at_head(partition, head.offset) {
             if self.is_let_through(key.subscription_id) {
                 self.attach(partition, key);
-                self.release_held(key);
+                self.release_held(partition, key);
             }
         }
     }
 
-    fn release_held(&mut self, key: Key) {
-        if let Some(subscription) = self.index.get(key.subscription_id).cloned()
-            && subscription.policy.coalesces
-        {
-            self.lanes.hold_catch_up(&subscription, false);
-        }
+    /// A rider left its pass: what was read for it goes out.
+    pub(super) fn release_held(&mut self, partition: i32, key: Key) {
+        self.lanes.release_catch_up(key.subscription_id, partition);
     }
 
     /// What the reader brings.
@@ -149,7 +150,7 @@ impl Engine {
             }
             Read::Failed { pass, partition } => {
                 if self.stretches.pass(partition, pass).is_some() {
-                    self.stretches.end_pass(partition);
+                    self.give_pass_up(partition);
                 }
             }
         }
@@ -174,7 +175,12 @@ impl Engine {
                 .stretches
                 .get(partition, *key)
                 .is_some_and(|s| s.next >= position);
-            rides && self.carry_one((partition, offset), *key, event.as_ref())
+            let rides = rides && self.carry_one((partition, offset), *key, event.as_ref());
+            if !rides {
+                // Also one whose lane has no room for all its keys: it cannot wait for the newest.
+                self.release_held(partition, *key);
+            }
+            rides
         });
         self.go_on(partition, pass);
     }
@@ -230,8 +236,6 @@ impl Engine {
             return false;
         }
         if self.lanes.room_for_catch_up(key.subscription_id) == 0 {
-            // More keys than fit: the newest of each cannot be waited for.
-            self.release_held(key);
             return false;
         }
         let bucket = key
@@ -249,7 +253,14 @@ impl Engine {
 
     /// Makes a pending row of an event before retention takes it.
     fn spill(&mut self, at: (i32, i64), key: Key, event: &Arc<Event>) {
+        let ordered = self
+            .index
+            .get(key.subscription_id)
+            .is_some_and(|known| known.policy.ordered);
         if let Some(delivery) = self.again(at, key, event) {
+            if let Some(waits) = event.key.as_deref().filter(|_| ordered) {
+                self.blocked.add((key.subscription_id, at.0), waits, at.1);
+            }
             let parked = Settled::unattempted(delivery, Outcome::PARKED);
             self.outbox.push_back(Entry::Settled(parked));
         }
@@ -318,7 +329,7 @@ impl Engine {
                     return true;
                 }
                 self.attach(partition, *key);
-                self.release_held(*key);
+                self.release_held(partition, *key);
                 false
             });
         }
@@ -340,10 +351,7 @@ impl Engine {
             stretch.next = stretch.end.unwrap_or(stretch.next);
         }
         self.tell_read(partition, key);
-        self.release_held(key);
-        if key.replay.is_some() {
-            self.stretches.close(partition, key);
-        }
+        self.release_held(partition, key);
     }
 
     /// Tells the recorder how far a stretch was read, where nothing in it said so.

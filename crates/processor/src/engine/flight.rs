@@ -11,8 +11,9 @@ use anyhow::Context;
 use outbound::{Attempt, Failure};
 use tokio::task::{Id, JoinSet};
 use tokio::time::Instant;
+use uuid::Uuid;
 
-use crate::delivery::Delivery;
+use crate::delivery::{Delivery, Source};
 use crate::subscription::Subscription;
 
 /// One attempt that has not ended.
@@ -47,6 +48,18 @@ impl Flight {
 
     pub fn is_empty(&self) -> bool {
         self.tasks.is_empty()
+    }
+
+    /// Partitions and offsets of what is in flight from the log for a subscription.
+    pub fn from_the_log(&self, subscription_id: Uuid) -> Vec<(i32, i64)> {
+        let of = |delivery: &&Delivery| {
+            delivery.subscription_id == subscription_id && matches!(delivery.source, Source::Log)
+        };
+        let deliveries = self.by_task.values().map(|flying| &flying.delivery);
+        deliveries
+            .filter(of)
+            .map(|delivery| (delivery.ticket.partition, delivery.ticket.offset))
+            .collect()
     }
 
     /// How many are slow.
@@ -132,7 +145,7 @@ impl Flight {
 mod tests {
     use super::*;
     use crate::budget::Budget;
-    use crate::delivery::{Source, Ticket};
+    use crate::delivery::Ticket;
     use crate::event::Event;
     use crate::subscription::tests::subscription;
 

@@ -139,6 +139,9 @@ impl Engine {
         wait: Duration,
     ) {
         let id = subscription.id;
+        if self.index.get(id).is_none() {
+            return;
+        }
         let class = attempt
             .failure
             .map_or("receiver_asked", |failure| failure.label());
@@ -215,6 +218,7 @@ impl Engine {
                 subscription_id: id,
                 cursors,
                 withdrawn,
+                in_flight: self.flight.from_the_log(id),
             });
         }
     }
@@ -252,7 +256,10 @@ impl Engine {
                 .is_some_and(|s| s.end.is_none());
             if !is_open {
                 let live = lowest(&mut withdrawn.iter(), partition);
-                head.offset = [low, live]
+                // Of a stretch with an end, what has not been read yet.
+                let unread = self.stretches.get(partition, key);
+                let unread = unread.filter(|s| !s.is_done()).map(|s| s.next);
+                head.offset = [low, live, unread]
                     .into_iter()
                     .flatten()
                     .fold(head.offset, i64::min);

@@ -49,10 +49,10 @@ impl Engine {
         }
         let (replays, of) = (std::mem::take(&mut assignment.replays), assignment.of);
         self.ownership.add(assignment);
+        self.share_out(of);
         for range in &replays {
             self.open_replay(range);
         }
-        self.share_out(of);
         self.meet_muted(partition);
         self.plan_at = Instant::now();
     }
@@ -78,6 +78,7 @@ impl Engine {
             #[allow(clippy::cast_precision_loss, reason = "counts of partitions are small")]
             let share = self.ownership.open().len() as f64 / partitions as f64;
             self.lanes.set_share(share, Instant::now());
+            self.share_replays(share);
         }
         self.partitions = partitions;
     }
@@ -109,7 +110,11 @@ impl Engine {
             let stop = Command::Stop {
                 partition: *partition,
             };
-            if self.stretches.forget(*partition).is_some() && self.reader.try_send(stop).is_err() {
+            let read = self.stretches.forget(*partition);
+            for key in read.iter().flat_map(|pass| &pass.riders) {
+                self.release_held(*partition, *key);
+            }
+            if read.is_some() && self.reader.try_send(stop).is_err() {
                 tracing::debug!(
                     partition,
                     "the reader is busy; what it brings is not wanted"

@@ -14,6 +14,7 @@ use common::store::replays::Range;
 /// A running replay.
 #[derive(Debug)]
 pub struct Replay {
+    rate: Option<f64>,
     pub(super) bucket: Option<Bucket>,
 }
 
@@ -55,6 +56,7 @@ impl Engine {
         self.replays
             .entry(range.replay_id)
             .or_insert_with(|| Replay {
+                rate: range.rate,
                 bucket: range
                     .rate
                     .map(|rate| Bucket::new(rate * share, Instant::now())),
@@ -83,6 +85,7 @@ impl Engine {
         };
         drop(self.lanes.withdraw_from(key.subscription_id, theirs));
         self.stretches.close(partition, key);
+        self.release_held(partition, key);
         self.outbox.push_back(Entry::Closed { partition, key });
     }
 
@@ -102,5 +105,15 @@ impl Engine {
             }
         }
         self.plan_soon();
+    }
+
+    /// Of the rates of replays too, a replica has the share of the partitions it has.
+    pub(super) fn share_replays(&mut self, share: f64) {
+        let now = Instant::now();
+        for replay in self.replays.values_mut() {
+            if let Some((rate, bucket)) = replay.rate.zip(replay.bucket.as_mut()) {
+                bucket.set_rate(rate * share, now);
+            }
+        }
     }
 }

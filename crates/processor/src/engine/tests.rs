@@ -250,7 +250,7 @@ async fn what_a_subscription_missed_is_read_again_and_then_it_is_attached() {
             other => panic!("{other:?}"),
         }
     };
-    assert_eq!((read, end), (vec![(0, 1), (1, 1)], 3));
+    assert_eq!((read, end), (vec![(0, 1), (1, 1), (2, 1)], 3));
 }
 
 #[tokio::test]

@@ -38,7 +38,7 @@ impl Lanes {
             return false;
         };
         let shown = lane.last_success.max(lane.full_since);
-        if lane.slow > 0 || shown.is_some_and(|at| now - at > GRACE) {
+        if lane.slow > 0 || lane.bucket.is_some() || shown.is_some_and(|at| now - at > GRACE) {
             return true;
         }
         match (lane.pace.interval(), self.typical.get()) {

@@ -51,9 +51,9 @@ pub struct Lane {
     pub live: VecDeque<Delivery>,
     pub retries: VecDeque<Delivery>,
     pub catch_up: VecDeque<Delivery>,
-    /// Whether what is read again waits until all of it has been read: the newest of each key
-    /// is not known before.
-    pub holds_catch_up: bool,
+    /// Partitions that are read: what is read again waits until that is done, for the newest of
+    /// each key is not known before.
+    pub held_for: HashSet<i32>,
     /// Among the fast requests.
     pub fast: usize,
     /// In the slow pool.
@@ -84,7 +84,7 @@ impl Lane {
             live: VecDeque::new(),
             retries: VecDeque::new(),
             catch_up: VecDeque::new(),
-            holds_catch_up: false,
+            held_for: HashSet::new(),
             fast: 0,
             slow: 0,
             gate: Gate::Open,
@@ -124,7 +124,7 @@ impl Lane {
     /// Takes the next delivery: live ones before retries before what is read again, but for
     /// every few turns, so that none of them starves.
     pub fn take(&mut self, catches_up: bool) -> Option<Delivery> {
-        let catches_up = catches_up && !self.holds_catch_up;
+        let catches_up = catches_up && self.held_for.is_empty();
         self.turns = self.turns.wrapping_add(1);
         let order = if self.turns.is_multiple_of(CATCH_UP_TURN) {
             [2, 0, 1]
@@ -162,7 +162,7 @@ impl Lane {
                 .iter()
                 .any(|next| !ordered || is_free(&self.keys, next))
         };
-        let catches_up = catches_up && !self.holds_catch_up;
+        let catches_up = catches_up && self.held_for.is_empty();
         free(&self.live) || free(&self.retries) || (catches_up && free(&self.catch_up))
     }
 

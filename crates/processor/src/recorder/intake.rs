@@ -34,7 +34,8 @@ impl Recorder {
                 subscription_id,
                 cursors,
                 withdrawn,
-            } => self.detach(subscription_id, &cursors, &withdrawn),
+                in_flight,
+            } => self.detach(subscription_id, &cursors, &withdrawn, &in_flight),
             Entry::Attached { key, at } => {
                 if self.partitions.touch(&at) {
                     self.stretches.attach(at.partition, key, at.offset);
@@ -71,8 +72,13 @@ impl Recorder {
         if !owned {
             return;
         }
-        if matches!(delivery.source, Source::CatchUp) {
-            let key = delivery.key();
+        let key = match delivery.source {
+            Source::Pending(_) => None,
+            // It may have been in flight when its subscription was detached.
+            Source::Log => Some(Key::detached(delivery.subscription_id)),
+            Source::CatchUp => Some(delivery.key()),
+        };
+        if let Some(key) = key {
             self.stretches.settle(ticket.partition, key, ticket.offset);
         }
         self.bytes += settled.bytes_to_write();
@@ -80,11 +86,19 @@ impl Recorder {
     }
 
     /// From here on the cursor holds what the tickets held; both are written at once.
-    fn detach(&mut self, subscription_id: Uuid, cursors: &[Ticket], withdrawn: &[Ticket]) {
+    fn detach(
+        &mut self,
+        subscription_id: Uuid,
+        cursors: &[Ticket],
+        withdrawn: &[Ticket],
+        in_flight: &[(i32, i64)],
+    ) {
         let key = Key::detached(subscription_id);
         for at in cursors {
             if self.partitions.touch(at) {
-                self.stretches.detach(at.partition, key, at.offset);
+                let there = in_flight.iter().filter(|(of, _)| *of == at.partition);
+                let there: Vec<i64> = there.map(|(_, offset)| *offset).collect();
+                self.stretches.detach(at.partition, key, at.offset, &there);
             }
         }
         for ticket in withdrawn {

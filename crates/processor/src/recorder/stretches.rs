@@ -43,15 +43,20 @@ impl Stretches {
         self.all.entry((partition, key)).or_insert(tracked);
     }
 
-    /// A subscription is detached from there on. Of a stretch that is not settled yet, what is in
-    /// flight keeps its hold; the rest is read again.
-    pub fn detach(&mut self, partition: i32, key: Key, from: i64) {
+    /// A subscription is detached from there on. What is in flight, of the log or of a stretch that
+    /// is not settled yet, holds the cursor; the rest is read again.
+    pub fn detach(&mut self, partition: i32, key: Key, from: i64, in_flight: &[i64]) {
         let tracked = self.all.entry((partition, key)).or_insert_with(|| Tracked {
             watermark: Watermark::starting_at(from),
             end: None,
             settled: 0,
         });
         tracked.watermark.rewind(from);
+        for offset in in_flight.iter().filter(|offset| **offset < from) {
+            tracked.watermark.hold(*offset);
+        }
+        // What lies between was settled as it came.
+        tracked.watermark.receive(from - 1, 0);
         tracked.end = None;
         self.touched.insert((partition, key));
     }
@@ -162,7 +167,7 @@ mod tests {
     #[test]
     fn a_cursor_stands_at_the_lowest_offset_that_is_not_settled() {
         let (mut stretches, key) = (Stretches::default(), Key::detached(Uuid::now_v7()));
-        stretches.detach(0, key, 5);
+        stretches.detach(0, key, 5, &[]);
         assert_eq!(cursor(&stretches), Some((5, None)));
         stretches.read(0, key, 6, 1);
         stretches.read(0, key, 7, 0);
@@ -176,7 +181,7 @@ mod tests {
     #[test]
     fn it_is_gone_when_it_is_settled_to_its_end() {
         let (mut stretches, key) = (Stretches::default(), Key::detached(Uuid::now_v7()));
-        stretches.detach(0, key, 5);
+        stretches.detach(0, key, 5, &[]);
         stretches.read(0, key, 5, 1);
         stretches.attach(0, key, 6);
         stretches.committed();
@@ -190,18 +195,29 @@ mod tests {
     #[test]
     fn detached_again_what_is_in_flight_keeps_its_hold_and_the_rest_is_read_again() {
         let (mut stretches, key) = (Stretches::default(), Key::detached(Uuid::now_v7()));
-        stretches.detach(0, key, 5);
+        stretches.detach(0, key, 5, &[]);
         for offset in 5..10 {
             stretches.read(0, key, offset, 1);
         }
         stretches.attach(0, key, 10);
         // 5 is in flight; 6 to 9 were queued, and are taken out.
-        stretches.detach(0, key, 6);
+        stretches.detach(0, key, 6, &[]);
         assert_eq!(cursor(&stretches), Some((5, None)));
         stretches.read(0, key, 6, 1);
         stretches.settle(0, key, 6);
         assert_eq!(cursor(&stretches), Some((5, None)));
         stretches.settle(0, key, 5);
         assert_eq!(cursor(&stretches), Some((7, None)));
+    }
+
+    #[test]
+    fn what_is_in_flight_from_the_log_holds_the_cursor_until_it_is_settled() {
+        let (mut stretches, key) = (Stretches::default(), Key::detached(Uuid::now_v7()));
+        stretches.detach(0, key, 20, &[10, 12, 25]);
+        assert_eq!(cursor(&stretches), Some((10, None)));
+        stretches.settle(0, key, 10);
+        assert_eq!(cursor(&stretches), Some((12, None)));
+        stretches.settle(0, key, 12);
+        assert_eq!(cursor(&stretches), Some((20, None)));
     }
 }

@@ -116,6 +116,18 @@ impl Flush<'_> {
             succeeded,
             recovered,
         } = self.circuits;
+        let mut all = [
+            &*failed.subscription_ids,
+            &*tripped.subscription_ids,
+            succeeded,
+            recovered,
+        ]
+        .concat();
+        if all.is_empty() {
+            return Ok(());
+        }
+        all.sort_unstable();
+        common::store::circuits::lock_all(&mut *db, &all).await?;
         if !failed.subscription_ids.is_empty() {
             common::store::circuits::note_failures(&mut *db, failed).await?;
         }
