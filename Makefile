@@ -34,7 +34,7 @@ demo: ## Show it all at work, with a receiver that fails (DEMO_SECONDS=60 ends b
 test: ## Run all tests against a Postgres and a Kafka of their own (ARGS go to cargo test)
 	@scripts/test $(ARGS)
 
-bench-isolation: ## Measure what bad receivers cost the healthy ones (ARGS="--help" shows options)
+bench-isolation: ## Measure what bad receivers, and one far behind, cost the others (ARGS="--help" shows options)
 	@scripts/bench-isolation $(ARGS)
 
 sqlx-check: ## Check .sqlx/ against a freshly migrated database

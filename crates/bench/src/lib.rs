@@ -1,10 +1,14 @@
 //! What benchmarks of the whole system stand on: the real processor under a load that does not
 //! wait for it, and a receiver, in a process of its own, that can be bad in every way a server can.
 //!
-//! `bench-isolation` asks what bad receivers cost the healthy ones. Its figures compare cases of
+//! `bench-isolation` asks what bad receivers cost the healthy ones, and what one costs that is far
+//! behind. Its figures compare cases of
 //! one run with each other: the machine, and who else works on it, are the same for all of them.
 
+pub mod backlog;
+pub mod behind;
 pub mod case;
+pub mod catch_up;
 pub mod figures;
 pub mod kind;
 pub mod load;

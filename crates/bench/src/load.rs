@@ -82,9 +82,10 @@ impl Load {
     /// How long after they were due the events that are measured were acknowledged, in microseconds,
     /// sorted.
     pub fn acknowledged(&self, timetable: &Timetable) -> Vec<u64> {
-        let first = timetable.due_at(timetable.measured_from);
+        let measured =
+            timetable.due_at(timetable.measured_from)..timetable.due_at(timetable.events);
         let taken = self.acknowledged.lock();
-        let measured = taken.iter().filter(|(due_at, _)| *due_at >= first);
+        let measured = taken.iter().filter(|(due_at, _)| measured.contains(due_at));
         let mut late: Vec<u64> = measured
             .map(|(due_at, at)| at.saturating_sub(*due_at))
             .collect();
@@ -104,7 +105,8 @@ pub fn now_micros() -> u64 {
     u64::try_from(since.unwrap_or_default().as_micros()).unwrap_or(u64::MAX)
 }
 
-fn payload(event: u64, city: &str) -> Vec<u8> {
+/// An event, with its number as its id.
+pub fn payload(event: u64, city: &str) -> Vec<u8> {
     let body = serde_json::json!({
         "id": event.to_string(),
         "type": TEMPERATURE_UPDATED,

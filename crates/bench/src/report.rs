@@ -1,6 +1,7 @@
 //! The table and the file. Pure, but for writing the file.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::fs::File;
 use std::io::BufWriter;
 use std::path::Path;
@@ -8,6 +9,7 @@ use std::path::Path;
 use anyhow::Context;
 use serde::Serialize;
 
+use crate::behind::Behind;
 use crate::figures::{IN_TIME, Judged, Late};
 
 /// The goals: at least so much of the healthy deliveries in time, …
@@ -100,6 +102,18 @@ pub struct Report {
     pub seconds: u64,
     /// The cases, as they were run.
     pub rows: Vec<Row>,
+    /// The case of a subscription that is far behind.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub behind: Option<Behind>,
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.rows.is_empty() {
+            f.write_str(&self.table())?;
+        }
+        self.behind.iter().try_for_each(|behind| behind.fmt(f))
+    }
 }
 
 impl Report {
@@ -119,6 +133,7 @@ impl Report {
             subscriptions,
             seconds,
             rows: rows.collect(),
+            behind: None,
         }
     }
 
@@ -259,6 +274,7 @@ mod tests {
             subscriptions: 2000,
             seconds: 40,
             rows,
+            behind: None,
         };
         report.table()
     }

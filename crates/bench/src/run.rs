@@ -19,10 +19,10 @@ use crate::stage::Stage;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How often it is looked whether all have come.
-const LOOK: Duration = Duration::from_millis(100);
+pub(crate) const LOOK: Duration = Duration::from_millis(100);
 
 /// Between the decision to begin and the first event.
-const RUN_UP: Duration = Duration::from_millis(500);
+pub(crate) const RUN_UP: Duration = Duration::from_millis(500);
 
 /// What all cases of a run have in common.
 #[derive(Clone, Debug)]
@@ -48,7 +48,7 @@ impl Run {
         let stage = Stage::new(&self.server, &self.brokers).await?;
         let mut receiver = Receiver::start().await?;
         stage.subscribe(&self.urls(case, &receiver)).await?;
-        let mut processor = self.processor(case, &stage)?;
+        let mut processor = self.processor(&case.name(), &stage)?;
         stage.until_owned(&mut processor).await?;
         let rate = u64::try_from(self.subscriptions)?;
         let load = Load::new(&stage.kafka, rate)?;
@@ -110,7 +110,7 @@ impl Run {
     }
 
     /// With the settings that everybody has who sets none.
-    fn processor(&self, case: &Case, stage: &Stage) -> anyhow::Result<Processor> {
+    pub(crate) fn processor(&self, case: &str, stage: &Stage) -> anyhow::Result<Processor> {
         let listener = TcpListener::bind("127.0.0.1:0").context("finding a free port")?;
         let address = listener.local_addr()?.to_string();
         drop(listener);
@@ -122,7 +122,7 @@ impl Run {
             ("KAFKA_GROUP", &stage.kafka.kafka_topic),
             ("RUST_LOG", "warn"),
         ];
-        let name = case.name().replace([' ', ',', '%'], "");
+        let name = case.replace([' ', ',', '%'], "");
         Processor::start(&settings, &self.logs.join(format!("processor-{name}.log")))
     }
 }

@@ -15,7 +15,7 @@ use crate::load::city;
 use crate::program::Processor;
 
 /// How many partitions the topic has.
-const PARTITIONS: i32 = 12;
+pub const PARTITIONS: i32 = 12;
 
 /// How long the processor may take until it owns all of them.
 const START_LIMIT: Duration = Duration::from_secs(30);
@@ -83,6 +83,28 @@ impl Stage {
         Ok(())
     }
 
+    /// Subscribes one URL to these cities.
+    ///
+    /// # Errors
+    /// That Postgres refuses.
+    pub async fn subscribe_to(&self, url: &str, cities: &[String]) -> anyhow::Result<Uuid> {
+        let id = Uuid::now_v7();
+        let sql = "INSERT INTO subscriptions (id, name, url, cities) VALUES ($1, $2, $2, $3)";
+        let subscribed = sqlx::query(sql).bind(id).bind(url).bind(cities);
+        subscribed.execute(&self.db).await.context("subscribing")?;
+        Ok(id)
+    }
+
+    /// A subscription becomes active, or paused.
+    ///
+    /// # Errors
+    /// That Postgres refuses.
+    pub async fn set_state(&self, id: Uuid, state: &str) -> anyhow::Result<()> {
+        let changed = sqlx::query("UPDATE subscriptions SET state = $2 WHERE id = $1");
+        let changed = changed.bind(id).bind(state).execute(&self.db);
+        changed.await.context("changing a state").map(drop)
+    }
+
     /// What goes to that port is to go there by TLS.
     ///
     /// # Errors
@@ -109,15 +131,27 @@ impl Stage {
     /// # Errors
     /// That it takes too long, or has ended.
     pub async fn until_owned(&self, processor: &mut Processor) -> anyhow::Result<()> {
-        let deadline = Instant::now() + START_LIMIT;
-        while self
-            .count("SELECT count(next_offset) FROM progress")
-            .await?
-            < PARTITIONS.into()
-        {
+        let owned = "SELECT count(next_offset) FROM progress";
+        self.until(processor, owned, PARTITIONS.into(), START_LIMIT)
+            .await
+    }
+
+    /// Waits until a number out of the database is no less than that.
+    ///
+    /// # Errors
+    /// That it takes too long, or the processor has ended.
+    pub async fn until(
+        &self,
+        processor: &mut Processor,
+        sql: &'static str,
+        at_least: i64,
+        limit: Duration,
+    ) -> anyhow::Result<()> {
+        let deadline = Instant::now() + limit;
+        while self.count(sql).await? < at_least {
             processor.check()?;
             if Instant::now() > deadline {
-                bail!("the processor owns no partitions after {START_LIMIT:?}");
+                bail!("'{sql}' is not {at_least} after {limit:?}");
             }
             tokio::time::sleep(LOOK).await;
         }

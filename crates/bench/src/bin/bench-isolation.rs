@@ -1,16 +1,17 @@
-//! What bad receivers cost the healthy ones: one case after the other, a table and a file.
+//! What bad receivers cost the healthy ones, and one that is far behind: one case after the other, a
+//! table and a file.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context;
-use bench::case::{Since, cases};
+use bench::case::{Case, Since, cases};
 use bench::kind::Kind;
-use bench::report::Report;
+use bench::report::{Report, Row};
 use bench::run::Run;
 use clap::{Parser, value_parser};
 
-/// Measures what bad receivers cost the healthy ones.
+/// Measures what bad receivers cost the healthy ones, and what one costs that is far behind.
 #[derive(Debug, Parser)]
 struct Config {
     /// The ways in which receivers are bad.
@@ -31,6 +32,12 @@ struct Config {
     /// How many subscriptions there are, with an event a second each.
     #[arg(long, default_value_t = 2000, value_parser = value_parser!(u32).range(100..))]
     subscriptions: u32,
+    /// How many events a subscription is behind in the last case; 0 leaves it out.
+    #[arg(long, default_value_t = 1_000_000)]
+    behind: u64,
+    /// No other case than that.
+    #[arg(long)]
+    only_behind: bool,
     /// Where the report and the logs of the processor go.
     #[arg(long, default_value = "target")]
     directory: PathBuf,
@@ -54,7 +61,32 @@ async fn main() -> anyhow::Result<()> {
         measured: Duration::from_secs(config.seconds),
         logs,
     };
-    let cases = cases(&config.shares, &config.kinds, &config.since, config.alone);
+    let cases = if config.only_behind {
+        Vec::new()
+    } else {
+        cases(&config.shares, &config.kinds, &config.since, config.alone)
+    };
+    let mut report = Report::new(
+        run.subscriptions,
+        config.seconds,
+        measure(&run, &cases).await?,
+    );
+    if config.behind > 0 {
+        println!(
+            "  {} events behind, which takes some minutes",
+            config.behind
+        );
+        let behind = run.behind(config.behind).await;
+        report.behind = Some(behind.context("the case of one far behind")?);
+    }
+    let file = config.directory.join("bench-isolation.json");
+    report.write(&file)?;
+    print!("\n{report}");
+    println!("also in {}", file.display());
+    Ok(())
+}
+
+async fn measure(run: &Run, cases: &[Case]) -> anyhow::Result<Vec<(Row, Vec<u64>)>> {
     let length: Duration = cases.iter().map(|case| run.length(case)).sum();
     println!(
         "{} cases, which take about {} minutes",
@@ -62,15 +94,10 @@ async fn main() -> anyhow::Result<()> {
         length.as_secs().div_ceil(60)
     );
     let mut measured = Vec::new();
-    for case in &cases {
+    for case in cases {
         println!("  {}", case.name());
         let name = || format!("the case '{}'", case.name());
         measured.push(run.case(case).await.with_context(name)?);
     }
-    let report = Report::new(run.subscriptions, config.seconds, measured);
-    let file = config.directory.join("bench-isolation.json");
-    report.write(&file)?;
-    print!("\n{}", report.table());
-    println!("also in {}", file.display());
-    Ok(())
+    Ok(measured)
 }
