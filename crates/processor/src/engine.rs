@@ -324,8 +324,12 @@ impl Engine {
         self.end_releases();
         // Exact up to 2^53.
         #[allow(clippy::cast_precision_loss, reason = "gauges are floats")]
-        let set = |name, value: usize| gauge!(name).set(value as f64);
-        set(observe::BUDGET_BYTES, self.budget.held());
+        let set = |name, value: usize| {
+            gauge!(name, "pipeline" => self.settings.kind.label()).set(value as f64);
+        };
+        // Shared by the pipelines: any of them says the same.
+        #[allow(clippy::cast_precision_loss, reason = "gauges are floats")]
+        gauge!(observe::BUDGET_BYTES).set(self.budget.held() as f64);
         set(observe::IN_FLIGHT, self.lanes.in_flight());
         set(observe::SLOW, self.flight.slow());
         set(observe::QUEUED, self.lanes.queued());

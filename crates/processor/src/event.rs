@@ -60,6 +60,16 @@ pub enum Kind {
     Operations,
 }
 
+impl Kind {
+    /// As metrics name its pipeline.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Readings => "readings",
+            Self::Operations => "operations",
+        }
+    }
+}
+
 /// What a delivery needs of an event to be sent.
 #[derive(Debug)]
 pub struct Event {

@@ -51,7 +51,7 @@ impl Flight {
     }
 
     /// Partitions and offsets of what is in flight from the log for a subscription.
-    pub fn from_the_log(&self, subscription_id: Uuid) -> Vec<(i32, i64)> {
+    pub fn of_the_log(&self, subscription_id: Uuid) -> Vec<(i32, i64)> {
         let of = |delivery: &&Delivery| {
             delivery.subscription_id == subscription_id && matches!(delivery.source, Source::Log)
         };

@@ -218,7 +218,7 @@ impl Engine {
                 subscription_id: id,
                 cursors,
                 withdrawn,
-                in_flight: self.flight.from_the_log(id),
+                in_flight: self.flight.of_the_log(id),
             });
         }
     }

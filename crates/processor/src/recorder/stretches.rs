@@ -216,7 +216,7 @@ mod tests {
         stretches.detach(0, key, 20, &[10, 12, 25]);
         assert_eq!(cursor(&stretches), Some((10, None)));
         stretches.settle(0, key, 10);
-        assert_eq!(cursor(&stretches), Some((12, None)));
+        assert_eq!(cursor(&stretches), Some((11, None)));
         stretches.settle(0, key, 12);
         assert_eq!(cursor(&stretches), Some((20, None)));
     }
