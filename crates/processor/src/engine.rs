@@ -95,7 +95,12 @@ pub struct Assignment {
 /// What changed of the subscriptions, and of what others know of them.
 #[derive(Debug)]
 pub enum Change {
-    All(Vec<Arc<Subscription>>, Vec<Circuit>),
+    All {
+        subscriptions: Vec<Arc<Subscription>>,
+        /// Those whose rows cannot be used: what is known of them stays.
+        unusable: Vec<Uuid>,
+        circuits: Vec<Circuit>,
+    },
     Upsert(Arc<Subscription>, Option<Circuit>),
     Removed(Uuid),
     /// All that run.

@@ -116,9 +116,19 @@ impl Follower {
         let circuits = circuits::all_open(&self.db)
             .await
             .context("reading the circuits")?;
-        let rows = rows.into_iter().filter(|row| self.concerns(row));
-        let subscriptions = rows.filter_map(|row| self.usable(row)).collect();
-        Ok(Change::All(subscriptions, circuits))
+        let (mut subscriptions, mut unusable) = (Vec::new(), Vec::new());
+        for row in rows.into_iter().filter(|row| self.concerns(row)) {
+            let id = row.id;
+            match self.usable(row) {
+                Some(subscription) => subscriptions.push(subscription),
+                None => unusable.push(id),
+            }
+        }
+        Ok(Change::All {
+            subscriptions,
+            unusable,
+            circuits,
+        })
     }
 
     /// Whether a subscription can get anything of this topic: what is never matched there is not

@@ -89,7 +89,11 @@ impl Engine {
 
     pub(super) fn change(&mut self, change: Change) {
         match change {
-            Change::All(subscriptions, circuits) => self.change_all(subscriptions, &circuits),
+            Change::All {
+                subscriptions,
+                unusable,
+                circuits,
+            } => self.change_all(subscriptions, &unusable, &circuits),
             Change::Upsert(subscription, circuit) => self.upsert(&subscription, circuit.as_ref()),
             Change::Removed(id) => self.remove(id),
             Change::Replays(ranges) => self.replays(&ranges),
@@ -97,8 +101,14 @@ impl Engine {
         }
     }
 
-    fn change_all(&mut self, subscriptions: Vec<Arc<Subscription>>, circuits: &[Circuit]) {
-        let kept: HashSet<Uuid> = subscriptions.iter().map(|kept| kept.id).collect();
+    fn change_all(
+        &mut self,
+        subscriptions: Vec<Arc<Subscription>>,
+        unusable: &[Uuid],
+        circuits: &[Circuit],
+    ) {
+        let usable = subscriptions.iter().map(|kept| kept.id);
+        let kept: HashSet<Uuid> = usable.chain(unusable.iter().copied()).collect();
         let removed: Vec<Uuid> = self.index.ids().filter(|id| !kept.contains(id)).collect();
         for id in removed {
             self.remove(id);

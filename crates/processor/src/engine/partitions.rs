@@ -28,6 +28,9 @@ impl Engine {
 
     fn assign(&mut self, mut assignment: Assignment) {
         let partition = assignment.partition;
+        // Also one that is assigned again, after it could not be taken at once.
+        self.give_pass_up(partition);
+        self.stretches.forget(partition);
         self.outbox.push_back(Entry::Assigned {
             partition,
             epoch: assignment.epoch,

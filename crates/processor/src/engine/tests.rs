@@ -106,6 +106,14 @@ impl Outside {
     }
 }
 
+fn all(subscriptions: Vec<Arc<Subscription>>, circuits: Vec<Circuit>) -> Change {
+    Change::All {
+        subscriptions,
+        unusable: Vec::new(),
+        circuits,
+    }
+}
+
 fn record(budget: &Budget, offset: i64, bytes: usize) -> Record {
     Record {
         partition: 0,
@@ -141,7 +149,7 @@ async fn what_a_former_owner_settled_ahead_is_not_attempted_again() {
     let mut outside = Outside::with(&budget, ahead).await;
     outside
         .changes
-        .send(Change::All(vec![wanting], vec![]))
+        .send(all(vec![wanting], vec![]))
         .await
         .unwrap();
     // The change is taken before records are.
@@ -287,7 +295,7 @@ async fn a_partition_that_comes_with_cursors_gives_their_subscriptions_nothing_b
         subscription_id: id,
         prober: None,
     };
-    let change = Change::All(vec![Arc::new(held_back)], vec![circuit]);
+    let change = all(vec![Arc::new(held_back)], vec![circuit]);
     outside.changes.send(change).await.unwrap();
     assert!(matches!(outside.recorded().await, Entry::Detached { .. }));
     let (taken, waiting) = oneshot::channel();

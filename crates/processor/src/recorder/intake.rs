@@ -15,7 +15,11 @@ impl Recorder {
                 partition,
                 epoch,
                 next_offset,
-            } => self.partitions.add(partition, epoch, next_offset),
+            } => {
+                // Also one that is assigned again, after it could not be taken at once.
+                self.stretches.forget(partition);
+                self.partitions.add(partition, epoch, next_offset);
+            }
             Entry::Received { at, deliveries } => self.partitions.receive(&at, deliveries),
             Entry::Settled(settled) => self.take_settled(settled),
             Entry::Malformed(malformed) => self.take_malformed(malformed),
