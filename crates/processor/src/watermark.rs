@@ -50,10 +50,11 @@ impl Watermark {
         }
     }
 
-    /// A delivery at `offset` that is under way already holds it too.
+    /// The one delivery at `offset`, which is under way already, holds it too.
     pub fn hold(&mut self, offset: i64) {
         match self.open.binary_search_by_key(&offset, |open| open.offset) {
-            Ok(at) => self.open[at].unsettled += 1,
+            // Held already: it is one delivery, however often that is said.
+            Ok(at) => self.open[at].unsettled = self.open[at].unsettled.max(1),
             Err(at) => self.open.insert(
                 at,
                 Open {
@@ -120,6 +121,7 @@ mod tests {
         let mut watermark = Watermark::starting_at(20);
         watermark.hold(10);
         watermark.hold(12);
+        watermark.hold(10);
         watermark.receive(19, 0);
         assert_eq!(watermark.next_offset(), 10);
         watermark.settle(12);
