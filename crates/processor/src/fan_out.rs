@@ -110,10 +110,26 @@ impl Index {
 
 /// Whether one subscription, muted or not, wants an event.
 pub fn wants(subscription: &Subscription, subject: &Subject) -> bool {
-    let (patterns, cities) = (patterns(subject), cities(subject));
-    keys_of(subscription)
-        .iter()
-        .any(|(event_type, city)| patterns.contains(event_type) && cities.contains(city))
+    let of_type = match (&subscription.event_types, &subject.about) {
+        (None, about) => matches!(about, About::City(_)),
+        (Some(types), _) => types.iter().any(|named| names(named, &subject.event_type)),
+    };
+    let of_city = match (&subscription.cities, &subject.about) {
+        (None, _) => true,
+        (Some(cities), About::City(city)) => cities.contains(city),
+        (Some(_), About::Subscription(_)) => false,
+    };
+    of_type && of_city
+}
+
+/// Whether a type, or a family of them as `a.*`, names an event's.
+fn names(named: &str, event_type: &str) -> bool {
+    match named.strip_suffix(".*") {
+        None => named == event_type,
+        Some(family) => event_type
+            .strip_prefix(family)
+            .is_some_and(|rest| rest.starts_with('.')),
+    }
 }
 
 /// What an event's type is filed under: itself, `a.*` for each of its prefixes, and, unless it has

@@ -15,9 +15,6 @@ pub const RECOVERED: &str = "subscription.recovered";
 /// A delivery of it is dead.
 pub const DEAD_LETTERED: &str = "delivery.dead_lettered";
 
-/// The partition of the log that all events of a subscription go to is found by this key.
-pub type Key = Uuid;
-
 /// Events to be told, column by column.
 #[derive(Debug, Default)]
 pub struct Columns {
@@ -46,7 +43,7 @@ impl Columns {
 #[derive(Debug)]
 pub struct Unpublished {
     pub id: Uuid,
-    pub subscription_id: Key,
+    pub subscription_id: Uuid,
     pub body: String,
 }
 
