@@ -2,13 +2,9 @@
 //!
 //! It agrees with what the processor delivers: `event_types`, `cities`, then `filter`.
 
-use std::borrow::Cow;
-
-use chrono::{DateTime, Utc};
-use common::event::TEMPERATURE_UPDATED;
+use common::event::{AnyEvent, names_type};
 use common::filter::{Event, Filter};
 use common::store::subscriptions::Row;
-use serde::Deserialize;
 use tokio::task::spawn_blocking;
 
 use crate::log::Record;
@@ -30,21 +26,6 @@ pub enum Verdict {
     NoAnswer,
 }
 
-/// What an event has at least.
-#[derive(Deserialize)]
-struct Wire<'a> {
-    #[serde(borrow, rename = "type", default)]
-    event_type: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    city: Cow<'a, str>,
-    #[serde(rename = "reading")]
-    _reading: f64,
-    #[serde(borrow, rename = "unit")]
-    _unit: Cow<'a, str>,
-    #[serde(rename = "timestamp")]
-    _timestamp: DateTime<Utc>,
-}
-
 impl TryFrom<Row> for Selection {
     type Error = common::filter::Error;
 
@@ -61,30 +42,18 @@ impl TryFrom<Row> for Selection {
 impl Selection {
     /// Whether the record is an event that is wanted.
     pub fn judge(&self, payload: &[u8]) -> Verdict {
-        // An array would be read as the fields in their order.
-        if payload.trim_ascii_start().first() != Some(&b'{') {
-            return Verdict::Unwanted;
-        }
-        let Ok(wire) = serde_json::from_slice::<Wire<'_>>(payload) else {
+        let Ok(event) = AnyEvent::parse(payload) else {
             return Verdict::Unwanted;
         };
-        let event_type = wire.event_type.unwrap_or(TEMPERATURE_UPDATED.into());
-        if !self.names(&event_type) || !self.has_city(&wire.city) {
+        if !self.names(event.event_type()) || !self.has_city(&event.city) {
             return Verdict::Unwanted;
         }
         self.filtered(payload)
     }
 
     fn names(&self, event_type: &str) -> bool {
-        let Some(patterns) = &self.event_types else {
-            return true;
-        };
-        patterns
-            .iter()
-            .any(|pattern| match pattern.strip_suffix('*') {
-                Some(stem) if stem.ends_with('.') => event_type.starts_with(stem),
-                _ => pattern == event_type,
-            })
+        let types = self.event_types.as_ref();
+        types.is_none_or(|types| types.iter().any(|named| names_type(named, event_type)))
     }
 
     fn has_city(&self, city: &str) -> bool {

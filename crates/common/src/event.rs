@@ -1,10 +1,13 @@
 //! The event as `system` publishes it and subscribers receive it, and the headers of the POST.
 //!
-//! Owns the wire format only. Other producers may write to the topic too, so how leniently a
-//! record is read is the processor's business.
+//! Other producers may write to the topic too: [`AnyEvent`] says what of a record makes it an event,
+//! for who delivers it and for who only tells what would be delivered.
+
+use std::borrow::Cow;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -50,4 +53,68 @@ pub struct TemperatureUpdated {
     /// The reading before this one; absent from a city's first event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous_reading: Option<f64>,
+}
+
+/// What a record has at least to be an event: a JSON object with these. The rest is relayed unread.
+#[derive(Debug, Deserialize)]
+pub struct AnyEvent<'a> {
+    /// The producer's id, of whatever kind.
+    #[serde(borrow, default)]
+    pub id: Option<&'a RawValue>,
+    #[serde(borrow, rename = "type", default)]
+    event_type: Option<Cow<'a, str>>,
+    /// Where it was read.
+    #[serde(borrow)]
+    pub city: Cow<'a, str>,
+    #[serde(rename = "reading")]
+    _reading: f64,
+    #[serde(borrow, rename = "unit")]
+    _unit: Cow<'a, str>,
+    #[serde(rename = "timestamp")]
+    _timestamp: DateTime<Utc>,
+}
+
+impl<'a> AnyEvent<'a> {
+    /// Reads a record's value.
+    ///
+    /// # Errors
+    /// Why it is no event.
+    pub fn parse(value: &'a [u8]) -> Result<Self, String> {
+        parse_object(value)
+    }
+
+    /// Its type; one that names none is a [`TEMPERATURE_UPDATED`].
+    #[must_use]
+    pub fn event_type(&self) -> &str {
+        self.event_type.as_deref().unwrap_or(TEMPERATURE_UPDATED)
+    }
+}
+
+/// Reads a JSON object that is no larger than an event may be.
+///
+/// # Errors
+/// Why it is none.
+pub fn parse_object<'a, T: Deserialize<'a>>(value: &'a [u8]) -> Result<T, String> {
+    if value.len() > MAX_EVENT_BYTES {
+        return Err(format!(
+            "{} bytes, more than the {MAX_EVENT_BYTES} allowed",
+            value.len()
+        ));
+    }
+    // An array would be read as the fields in their order.
+    if value.trim_ascii_start().first() != Some(&b'{') {
+        return Err("it is not a JSON object".into());
+    }
+    serde_json::from_slice(value).map_err(|error| error.to_string())
+}
+
+/// Whether a type that a subscription names, exact or a family as `a.*`, is an event's.
+#[must_use]
+pub fn names_type(named: &str, event_type: &str) -> bool {
+    match named.strip_suffix(".*") {
+        None => named == event_type,
+        Some(family) => event_type
+            .strip_prefix(family)
+            .is_some_and(|rest| rest.starts_with('.')),
+    }
 }

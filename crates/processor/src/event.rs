@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use common::event::{MAX_EVENT_BYTES, TEMPERATURE_UPDATED};
+use common::event::{AnyEvent, parse_object};
 use outbound::Outgoing;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -133,22 +133,6 @@ struct OperationsWire<'a> {
     subscription_id: Uuid,
 }
 
-#[derive(Deserialize)]
-struct Wire<'a> {
-    #[serde(borrow, default)]
-    id: Option<&'a RawValue>,
-    #[serde(borrow, rename = "type", default)]
-    event_type: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    city: Cow<'a, str>,
-    #[serde(rename = "reading")]
-    _reading: f64,
-    #[serde(borrow, rename = "unit")]
-    _unit: Cow<'a, str>,
-    #[serde(rename = "timestamp")]
-    _timestamp: DateTime<Utc>,
-}
-
 /// Reads the record's value: its id and what it is about, or why it is no event.
 ///
 /// An id that is missing, or that could not stand in a header, is derived from the record's place.
@@ -157,37 +141,22 @@ struct Wire<'a> {
 /// Why the value is no event.
 pub fn read(record: &Record, topic: &str, kind: Kind) -> Result<(String, Subject), String> {
     let value = record.value.as_deref().ok_or("the record has no value")?;
-    if value.len() > MAX_EVENT_BYTES {
-        return Err(format!(
-            "{} bytes, more than the {MAX_EVENT_BYTES} allowed",
-            value.len()
-        ));
-    }
-    // An array would be read as the fields in their order.
-    if value.trim_ascii_start().first() != Some(&b'{') {
-        return Err("it is not a JSON object".into());
-    }
     let (id, event_type, about) = match kind {
         Kind::Readings => {
-            let wire: Wire<'_> = parse(value)?;
-            let event_type = wire.event_type.unwrap_or(TEMPERATURE_UPDATED.into());
-            (wire.id, event_type, About::City(wire.city.into_owned()))
+            let event = AnyEvent::parse(value)?;
+            let event_type = event.event_type().to_owned();
+            (event.id, event_type, About::City(event.city.into_owned()))
         }
         Kind::Operations => {
-            let wire: OperationsWire<'_> = parse(value)?;
+            let wire: OperationsWire<'_> = parse_object(value)?;
             let about = About::Subscription(wire.subscription_id);
-            (wire.id, wire.event_type, about)
+            (wire.id, wire.event_type.into_owned(), about)
         }
     };
     let id = id
         .and_then(header_id)
         .unwrap_or_else(|| derived_id(record, topic));
-    let event_type = event_type.into_owned();
     Ok((id, Subject { event_type, about }))
-}
-
-fn parse<'a, T: Deserialize<'a>>(value: &'a [u8]) -> Result<T, String> {
-    serde_json::from_slice(value).map_err(|error| error.to_string())
 }
 
 /// The same for every reading of a record: from its topic, partition, offset and time (a topic
@@ -214,6 +183,8 @@ fn header_id(raw: &RawValue) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use common::event::{MAX_EVENT_BYTES, TEMPERATURE_UPDATED};
+
     use super::*;
     use crate::budget::Budget;
 

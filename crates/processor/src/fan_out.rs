@@ -4,6 +4,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use common::event::names_type;
 use uuid::Uuid;
 
 use crate::event::{About, Subject};
@@ -112,7 +113,9 @@ impl Index {
 pub fn wants(subscription: &Subscription, subject: &Subject) -> bool {
     let of_type = match (&subscription.event_types, &subject.about) {
         (None, about) => matches!(about, About::City(_)),
-        (Some(types), _) => types.iter().any(|named| names(named, &subject.event_type)),
+        (Some(types), _) => types
+            .iter()
+            .any(|named| names_type(named, &subject.event_type)),
     };
     let of_city = match (&subscription.cities, &subject.about) {
         (None, _) => true,
@@ -120,16 +123,6 @@ pub fn wants(subscription: &Subscription, subject: &Subject) -> bool {
         (Some(_), About::Subscription(_)) => false,
     };
     of_type && of_city
-}
-
-/// Whether a type, or a family of them as `a.*`, names an event's.
-fn names(named: &str, event_type: &str) -> bool {
-    match named.strip_suffix(".*") {
-        None => named == event_type,
-        Some(family) => event_type
-            .strip_prefix(family)
-            .is_some_and(|rest| rest.starts_with('.')),
-    }
 }
 
 /// What an event's type is filed under: itself, `a.*` for each of its prefixes, and, unless it has
