@@ -152,8 +152,42 @@ impl Reason {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+    use crate::budget::Budget;
+
+    /// A delivery of partition 0 under epoch 1, that was not attempted yet.
+    pub(crate) fn delivery(
+        subscription_id: Uuid,
+        offset: i64,
+        source: Source,
+        key: Option<&str>,
+    ) -> Delivery {
+        let hold = || Budget::new(1).hold(0);
+        let event = Event {
+            id: format!("event-{offset}"),
+            payload: bytes::Bytes::from_static(b"{}"),
+            content_type: None,
+            traceparent: None,
+            key: key.map(str::to_owned),
+            published_at: None,
+            hold: hold(),
+        };
+        Delivery {
+            ticket: Ticket {
+                partition: 0,
+                epoch: 1,
+                offset,
+            },
+            subscription_id,
+            event: Arc::new(event),
+            attempts: 0,
+            source,
+            replay: None,
+            queued_at: Instant::now(),
+            hold: hold(),
+        }
+    }
 
     #[test]
     fn a_verdict_and_the_schedule_decide_what_becomes_of_a_delivery() {

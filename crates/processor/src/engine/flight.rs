@@ -144,9 +144,7 @@ impl Flight {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::budget::Budget;
-    use crate::delivery::Ticket;
-    use crate::event::Event;
+    use crate::delivery::tests::delivery;
     use crate::subscription::tests::subscription;
 
     const SLOW: Duration = Duration::from_secs(1);
@@ -154,30 +152,7 @@ mod tests {
     /// Begins an attempt that never ends.
     fn begin(flight: &mut Flight, offset: i64) {
         let to = Arc::new(subscription("http://localhost:9099"));
-        let hold = || Budget::new(1).hold(0);
-        let event = Event {
-            id: offset.to_string(),
-            payload: bytes::Bytes::new(),
-            content_type: None,
-            traceparent: None,
-            key: None,
-            published_at: None,
-            hold: hold(),
-        };
-        let delivery = Delivery {
-            ticket: Ticket {
-                partition: 0,
-                epoch: 1,
-                offset,
-            },
-            subscription_id: to.id,
-            event: Arc::new(event),
-            attempts: 0,
-            source: Source::Log,
-            replay: None,
-            queued_at: Instant::now(),
-            hold: hold(),
-        };
+        let delivery = delivery(to.id, offset, Source::Log, None);
         flight.begin(delivery, to, std::future::pending());
     }
 

@@ -3,9 +3,8 @@
 use outbound::{Failure, Verdict};
 
 use super::*;
-use crate::budget::Budget;
-use crate::delivery::{Lease, Ticket};
-use crate::event::Event;
+use crate::delivery::Lease;
+use crate::delivery::tests::delivery;
 use crate::subscription::tests::subscription;
 
 const LIMITS: Limits = Limits {
@@ -23,30 +22,9 @@ fn to(id: Uuid, offset: i64, source: Source) -> Delivery {
 }
 
 fn of_key(id: Uuid, offset: i64, source: Source, key: Option<&str>) -> Delivery {
-    let budget = Budget::new(1);
-    let event = Event {
-        id: offset.to_string(),
-        payload: bytes::Bytes::new(),
-        content_type: None,
-        traceparent: None,
-        key: key.map(str::to_owned),
-        published_at: None,
-        hold: budget.hold(0),
-    };
-    Delivery {
-        ticket: Ticket {
-            partition: i32::try_from(offset % 2).unwrap(),
-            epoch: 1,
-            offset,
-        },
-        subscription_id: id,
-        event: Arc::new(event),
-        attempts: 0,
-        source,
-        replay: None,
-        queued_at: Instant::now(),
-        hold: budget.hold(0),
-    }
+    let mut delivery = delivery(id, offset, source, key);
+    delivery.ticket.partition = i32::try_from(offset % 2).unwrap();
+    delivery
 }
 
 fn leased() -> Source {

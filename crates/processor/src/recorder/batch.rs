@@ -255,45 +255,21 @@ fn push_key(keys: &mut Keys, delivery: &Delivery) {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
     use std::time::Duration;
 
-    use bytes::Bytes;
     use outbound::Failure;
 
     use super::*;
-    use crate::budget::Budget;
-    use crate::delivery::{Lease, Ticket};
-    use crate::event::Event;
+    use crate::delivery::Lease;
+    use crate::delivery::tests::delivery;
 
     fn settled(offset: i64, lease: Option<Uuid>, outcome: Outcome) -> Settled {
-        let hold = || Budget::new(1).hold(0);
         let now = Instant::now();
-        let event = Event {
-            id: format!("event-{offset}"),
-            payload: Bytes::from_static(b"{}"),
-            content_type: None,
-            traceparent: None,
-            key: None,
-            published_at: None,
-            hold: hold(),
-        };
-        let delivery = Delivery {
-            ticket: Ticket {
-                partition: 0,
-                epoch: 1,
-                offset,
-            },
-            subscription_id: Uuid::nil(),
-            event: Arc::new(event),
-            attempts: 2,
-            source: lease.map_or(Source::Log, |id| {
-                Source::Pending(Lease { id, ends_at: now })
-            }),
-            replay: None,
-            queued_at: now,
-            hold: hold(),
-        };
+        let source = lease.map_or(Source::Log, |id| {
+            Source::Pending(Lease { id, ends_at: now })
+        });
+        let mut delivery = delivery(Uuid::nil(), offset, source, None);
+        delivery.attempts = 2;
         let attempt = Attempt::failed(Failure::Timeout, now, Duration::from_millis(7));
         Settled {
             delivery,
