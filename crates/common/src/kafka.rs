@@ -1,7 +1,9 @@
 //! How to reach Kafka: the flags every client of it shares, and the client configuration they make.
 
-use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::ConsumerContext;
+use rdkafka::error::KafkaError;
+use rdkafka::{ClientConfig, ClientContext};
 
 /// Where the brokers are and which topic carries the events.
 #[derive(Clone, Debug, clap::Args)]
@@ -34,3 +36,20 @@ impl KafkaArgs {
 pub fn quiet_log(level: RDKafkaLogLevel, facility: &str, message: &str) {
     tracing::debug!(target: "librdkafka", ?level, facility, message);
 }
+
+/// A client's context that says nothing of broken connections: whoever asks reports what comes of
+/// them.
+#[derive(Clone, Copy, Debug)]
+pub struct Quiet;
+
+impl ClientContext for Quiet {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        quiet_log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!(%error, reason, "Kafka client error");
+    }
+}
+
+impl ConsumerContext for Quiet {}

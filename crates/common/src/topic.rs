@@ -5,15 +5,14 @@
 use std::time::Duration;
 
 use anyhow::Context;
-use rdkafka::ClientContext;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
-use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
+use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::kafka::{KafkaArgs, quiet_log};
+use crate::kafka::{KafkaArgs, Quiet};
 use crate::probes::Component;
 
 /// How long one try may take; shorter than what a stop leaves for it.
@@ -100,19 +99,6 @@ fn is_final(error: &KafkaError) -> bool {
                 | Code::ClusterAuthorizationFailed
         ),
         _ => true,
-    }
-}
-
-/// Says nothing of broken connections: `create` reports what comes of them.
-struct Quiet;
-
-impl ClientContext for Quiet {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        quiet_log(level, facility, message);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        tracing::debug!(%error, reason, "Kafka client error");
     }
 }
 

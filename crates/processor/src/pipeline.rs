@@ -22,7 +22,7 @@ use crate::pending::{self, Claimer};
 use crate::prober::{self, Prober};
 use crate::reader::{self, Reader};
 use crate::recorder::{self, Recorder};
-use crate::retention::Guard;
+use crate::retention::{self, Guard};
 
 /// Records between the consumer and the engine.
 const RECORDS: usize = 1024;
@@ -81,12 +81,12 @@ impl Pipeline {
         let engine = Engine::new(self.engine(), sender, budget, (entries, commands), owned);
         let reader = self.reader(wanted, outside.read)?;
         let prober = self.prober(partitions.clone());
-        let guard = Guard {
+        let watched = retention::Links {
             db: self.db.clone(),
-            kafka: self.kafka.clone(),
             owned: partitions.clone(),
             engine: outside.changes.clone(),
         };
+        let guard = Guard::new(&self.kafka, watched)?;
         let claimer = self.claimer(partitions, outside.pending);
         let follower = self.follower(outside.changes).await?;
         let links = consumer::Links {

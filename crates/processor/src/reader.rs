@@ -8,10 +8,10 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use common::kafka::{KafkaArgs, quiet_log};
-use rdkafka::client::ClientContext;
-use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
-use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
+use common::kafka::{KafkaArgs, Quiet};
+use metrics::counter;
+use rdkafka::config::FromClientConfigAndContext;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
 use rdkafka::{Message as _, Offset, TopicPartitionList};
 use tokio::runtime::Handle;
@@ -20,6 +20,7 @@ use tokio::sync::mpsc;
 use crate::budget::Budget;
 use crate::consumer::record_of;
 use crate::event::Record;
+use crate::observe;
 
 /// How long one poll waits for a record.
 const POLL: Duration = Duration::from_millis(20);
@@ -68,21 +69,6 @@ pub struct Links {
     pub budget: Budget,
 }
 
-/// Says nothing of what the reader sees itself, such as the end of a partition.
-struct Quiet;
-
-impl ClientContext for Quiet {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        quiet_log(level, facility, message);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        tracing::debug!(%error, reason, "Kafka client error");
-    }
-}
-
-impl ConsumerContext for Quiet {}
-
 /// The one reader of this process.
 pub struct Reader {
     client: BaseConsumer<Quiet>,
@@ -115,7 +101,7 @@ impl Reader {
             .set("enable.auto.commit", "false")
             .set("enable.auto.offset.store", "false")
             .set("enable.partition.eof", "true")
-            // What retention removed is reported where the subscription is, not here.
+            // What retention removed is counted when a pass begins.
             .set("auto.offset.reset", "earliest")
             .set("allow.auto.create.topics", "false")
             .set("queued.max.messages.kbytes", "2048")
@@ -186,10 +172,18 @@ impl Reader {
 
     /// Where the partition ends now.
     fn begin(&mut self, partition: i32, from: i64) -> anyhow::Result<i64> {
-        let (_, until) = self
+        let (start, until) = self
             .client
             .fetch_watermarks(&self.topic, partition, REQUEST_TIMEOUT)
-            .context("reading where the log ends")?;
+            .context("reading where the log starts and ends")?;
+        if let Ok(missing @ 1..) = u64::try_from(start - from) {
+            counter!(observe::MISSING).increment(missing);
+            tracing::error!(
+                partition,
+                missing,
+                "retention removed records before a subscription had caught up with them"
+            );
+        }
         let known = self.assigned.insert(partition, from).is_some();
         let mut one = TopicPartitionList::new();
         one.add_partition_offset(&self.topic, partition, Offset::Offset(from))

@@ -2,17 +2,18 @@
 //!
 //! It notes beside each cursor how much of the retention is used, which the API and metrics tell
 //! from half of it on, and has the engine copy what would be lost to pending rows from
-//! `SPILL_AT` on. Of retention by size it knows nothing.
+//! 80 % on. Of retention by size it knows nothing.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use chrono::Utc;
-use common::kafka::KafkaArgs;
+use common::kafka::{KafkaArgs, Quiet};
 use common::store::cursors;
 use metrics::gauge;
 use rdkafka::admin::{AdminClient, AdminOptions, ResourceSpecifier};
-use rdkafka::client::DefaultClientContext;
+use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::{Offset, TopicPartitionList};
@@ -23,11 +24,11 @@ use tokio_util::sync::CancellationToken;
 use crate::engine::Change;
 use crate::observe;
 
-/// From this share of the retention on, what lies before a cursor's next offset is saved.
-const SPILL_AT: f32 = 0.8;
+/// The shares of the retention that are told apart.
+const MARKS: [f32; 5] = [0.5, 0.6, 0.7, 0.8, 0.9];
 
-/// The shares that are told apart.
-const MARKS: [f32; 5] = [0.5, 0.6, 0.7, SPILL_AT, 0.9];
+/// From which of them on what lies before a cursor's next offset is saved: from 80 %.
+const SPILL_MARK: usize = 3;
 
 /// It looks so many times within the retention, …
 const LOOKS: u32 = 20;
@@ -40,13 +41,41 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The one guard of a topic in this process.
 pub struct Guard {
+    links: Links,
+    topic: String,
+    admin: AdminClient<Quiet>,
+    client: Arc<BaseConsumer<Quiet>>,
+}
+
+/// What the guard is connected to.
+#[derive(Debug)]
+pub struct Links {
     pub db: PgPool,
-    pub kafka: KafkaArgs,
     pub owned: watch::Receiver<Vec<i32>>,
     pub engine: mpsc::Sender<Change>,
 }
 
 impl Guard {
+    /// A guard that has not looked yet.
+    ///
+    /// # Errors
+    /// That the clients refuse the settings.
+    pub fn new(kafka: &KafkaArgs, links: Links) -> anyhow::Result<Self> {
+        let mut config = kafka.client_config("processor-retention");
+        let admin = AdminClient::from_config_and_context(&config, Quiet)
+            .context("configuring the admin client")?;
+        // Named because the client wants a group; it is never joined.
+        config.set("group.id", "processor-retention");
+        let client = BaseConsumer::from_config_and_context(&config, Quiet)
+            .context("configuring the client")?;
+        Ok(Self {
+            links,
+            topic: kafka.kafka_topic.clone(),
+            admin,
+            client: Arc::new(client),
+        })
+    }
+
     /// Watches until stopped. What fails is told and tried again at the next look.
     pub async fn run(self, stop: CancellationToken) {
         let mut pause = LEAST_PAUSE;
@@ -72,14 +101,14 @@ impl Guard {
         let Some(retention) = self.retention().await? else {
             return Ok(None);
         };
-        let owned = self.owned.borrow().clone();
-        for partition in cursors::open_partitions(&self.db, &self.kafka.kafka_topic, &owned)
+        let owned = self.links.owned.borrow().clone();
+        for partition in cursors::open_partitions(&self.links.db, &self.topic, &owned)
             .await
             .context("looking for cursors")?
         {
             self.mark(partition, retention).await?;
         }
-        let used = cursors::most_used(&self.db, &self.kafka.kafka_topic)
+        let used = cursors::most_used(&self.links.db, &self.topic)
             .await
             .context("reading how much is used")?;
         gauge!(observe::RETENTION_USED).set(f64::from(used));
@@ -87,12 +116,10 @@ impl Guard {
     }
 
     async fn retention(&self) -> anyhow::Result<Option<Duration>> {
-        let config = self.kafka.client_config("processor-retention");
-        let admin: AdminClient<DefaultClientContext> =
-            config.create().context("configuring the admin client")?;
-        let topic = ResourceSpecifier::Topic(&self.kafka.kafka_topic);
+        let topic = ResourceSpecifier::Topic(&self.topic);
         let options = AdminOptions::new().request_timeout(Some(REQUEST_TIMEOUT));
-        let described = admin
+        let described = self
+            .admin
             .describe_configs([&topic], &options)
             .await
             .context("asking for the topic's settings")?;
@@ -107,36 +134,32 @@ impl Guard {
     }
 
     async fn mark(&self, partition: i32, retention: Duration) -> anyhow::Result<()> {
-        let (kafka, looked_up) = (self.kafka.clone(), move |kafka: KafkaArgs| {
-            offsets_at(&kafka, partition, retention)
-        });
-        let before = tokio::task::spawn_blocking(move || looked_up(kafka))
+        let (client, topic) = (self.client.clone(), self.topic.clone());
+        let looking = move || offsets_at(&client, &topic, partition, retention);
+        let before = tokio::task::spawn_blocking(looking)
             .await
             .context("looking offsets up")??;
-        let topic = &self.kafka.kafka_topic;
-        cursors::note_retention(&self.db, topic, partition, (&before, &MARKS))
+        let topic = &self.topic;
+        cursors::note_retention(&self.links.db, topic, partition, (&before, &MARKS))
             .await
             .context("noting how much is used")?;
-        let spill = MARKS
-            .iter()
-            .position(|mark| (mark - SPILL_AT).abs() < f32::EPSILON);
-        if let Some(at) = spill {
-            let before = before[at];
-            let telling = self.engine.send(Change::Spill { partition, before });
-            telling.await.ok().context("the engine is gone")?;
-        }
-        Ok(())
+        let before = before[SPILL_MARK];
+        let telling = self.links.engine.send(Change::Spill { partition, before });
+        telling.await.ok().context("the engine is gone")
     }
 }
 
 /// For each mark, the offset before which records have used up that share of the retention.
-fn offsets_at(kafka: &KafkaArgs, partition: i32, retention: Duration) -> anyhow::Result<Vec<i64>> {
-    let mut config = kafka.client_config("processor-retention");
-    // Named because the client wants a group; it is never joined.
-    config.set("group.id", "processor-retention");
-    let client: BaseConsumer = config.create().context("configuring the client")?;
+fn offsets_at(
+    client: &BaseConsumer<Quiet>,
+    topic: &str,
+    partition: i32,
+    retention: Duration,
+) -> anyhow::Result<Vec<i64>> {
+    // Nobody polls it otherwise, and what it has to say would gather.
+    while client.poll(Duration::ZERO).is_some() {}
     let (_, end) = client
-        .fetch_watermarks(&kafka.kafka_topic, partition, REQUEST_TIMEOUT)
+        .fetch_watermarks(topic, partition, REQUEST_TIMEOUT)
         .context("reading where the log ends")?;
     let now = Utc::now().timestamp_millis();
     MARKS
@@ -146,7 +169,7 @@ fn offsets_at(kafka: &KafkaArgs, partition: i32, retention: Duration) -> anyhow:
             let at = now - i64::try_from(age).unwrap_or(i64::MAX);
             let mut asked = TopicPartitionList::new();
             asked
-                .add_partition_offset(&kafka.kafka_topic, partition, Offset::Offset(at.max(0)))
+                .add_partition_offset(topic, partition, Offset::Offset(at.max(0)))
                 .context("naming a partition")?;
             let found = client
                 .offsets_for_times(asked, REQUEST_TIMEOUT)

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use common::kafka::KafkaArgs;
+use common::kafka::{KafkaArgs, Quiet};
 use common::store::replays::Extent;
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::BorrowedMessage;
 use rdkafka::metadata::{MetadataPartition, MetadataTopic};
 use rdkafka::types::RDKafkaErrorCode;
-use rdkafka::{ClientContext, Message, Offset, TopicPartitionList};
+use rdkafka::{Message, Offset, TopicPartitionList};
 use tokio::time::Instant;
 
 use super::{Error, Excerpt, Record, Stretch};
@@ -31,17 +31,6 @@ pub struct Reader {
     consumer: BaseConsumer<Quiet>,
     topic: String,
 }
-
-/// Says nothing of broken connections: who asks is told.
-struct Quiet;
-
-impl ClientContext for Quiet {
-    fn error(&self, error: KafkaError, reason: &str) {
-        tracing::debug!(%error, reason, "Kafka client error");
-    }
-}
-
-impl ConsumerContext for Quiet {}
 
 impl Reader {
     pub fn new(kafka: &KafkaArgs) -> Result<Self, Error> {
