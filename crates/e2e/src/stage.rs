@@ -146,6 +146,12 @@ impl Stage {
         let mut db = self.database().await;
         sqlx::query_scalar(sql).fetch_one(&mut db).await.unwrap()
     }
+
+    /// How many offsets of the topic of readings are settled, or passed by.
+    pub async fn passed(&self) -> usize {
+        let sql = "SELECT COALESCE(sum(next_offset), 0)::bigint FROM progress WHERE topic NOT LIKE '%-operations'";
+        usize::try_from(self.count(sql).await).unwrap()
+    }
 }
 
 /// Waits until the condition holds.
