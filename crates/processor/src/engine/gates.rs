@@ -235,10 +235,6 @@ impl Engine {
                 Source::Log => withdrawn.push(delivery.ticket),
             }
         }
-        let lowest = |tickets: &mut dyn Iterator<Item = &Ticket>, partition| {
-            let there = tickets.filter(|ticket| ticket.partition == partition);
-            there.map(|ticket| ticket.offset).min()
-        };
         let key = Key::detached(id);
         let mut cursors = Vec::new();
         for mut head in self
@@ -249,13 +245,13 @@ impl Engine {
         {
             let partition = head.partition;
             let ours = again.iter().filter(|(of, _)| *of == key);
-            let low = lowest(&mut ours.map(|(_, ticket)| ticket), partition);
+            let low = lowest(ours.map(|(_, ticket)| ticket), partition);
             let is_open = self
                 .stretches
                 .get(partition, key)
                 .is_some_and(|s| s.end.is_none());
             if !is_open {
-                let live = lowest(&mut withdrawn.iter(), partition);
+                let live = lowest(withdrawn.iter(), partition);
                 // Of a stretch with an end, what has not been read yet.
                 let unread = self.stretches.get(partition, key);
                 let unread = unread.filter(|s| !s.is_done()).map(|s| s.next);
@@ -309,6 +305,12 @@ impl Engine {
         self.index.unmute(id);
         self.outbox.push_back(Entry::Attached { key, at });
     }
+}
+
+/// The lowest offset of a partition among the tickets.
+fn lowest<'a>(tickets: impl Iterator<Item = &'a Ticket>, partition: i32) -> Option<i64> {
+    let there = tickets.filter(|ticket| ticket.partition == partition);
+    there.map(|ticket| ticket.offset).min()
 }
 
 /// How long the receiver asked not to be bothered, if that is long: its circuit opens for that.
