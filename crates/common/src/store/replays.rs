@@ -280,6 +280,32 @@ pub async fn advance_all(
     .map(drop)
 }
 
+/// Ends the ranges of a partition whose log was made anew: what they meant is not there any more.
+///
+/// # Errors
+/// The database's.
+pub async fn end_ranges(db: impl PgExecutor<'_>, topic: &str, partition: i32) -> sqlx::Result<()> {
+    sqlx::query!(
+        r#"
+        WITH ended AS (
+            UPDATE replay_ranges SET next_offset = end_offset
+            WHERE topic = $1 AND partition = $2 AND next_offset < end_offset
+            RETURNING replay_id
+        )
+        UPDATE replays SET state = 'completed', ended_at = now()
+        WHERE id IN (SELECT replay_id FROM ended) AND state = 'running' AND NOT EXISTS (
+            SELECT FROM replay_ranges AS other
+            WHERE other.replay_id = replays.id AND other.next_offset < other.end_offset
+              AND NOT (other.topic = $1 AND other.partition = $2))
+        "#,
+        topic,
+        partition,
+    )
+    .execute(db)
+    .await
+    .map(drop)
+}
+
 /// Completes those of the replays of which nothing is left.
 ///
 /// # Errors

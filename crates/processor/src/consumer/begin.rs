@@ -50,10 +50,20 @@ pub async fn all(
         found.recorded = claimed.next_offset;
         begun.push(one(db, topic, &claimed, start::decide(&found)).await?);
     }
+    let running = replays::running(db, topic)
+        .await
+        .context("reading the replays")?;
+    for begun in &mut begun {
+        let theirs = running
+            .iter()
+            .filter(|range| range.partition == begun.partition);
+        begun.replays = theirs.copied().collect();
+    }
     Ok(begun)
 }
 
-/// Records where a partition begins, and reads what is settled beyond that.
+/// Records where a partition begins, and reads what is settled beyond that and what is yet to be
+/// caught up with, but for replays.
 async fn one(
     db: &PgPool,
     topic: &str,
@@ -70,6 +80,9 @@ async fn one(
         cursors::clear(db, topic, partition)
             .await
             .context("forgetting cursors into another log")?;
+        replays::end_ranges(db, topic, partition)
+            .await
+            .context("ending replays of another log")?;
     }
     if claimed.next_offset != Some(offset) {
         let columns: (&[i32], &[i64], &[i64]) = (&[partition], &[epoch], &[offset]);
@@ -83,10 +96,6 @@ async fn one(
     let pairs = loaded
         .into_iter()
         .flat_map(|pairs| pairs.offsets.into_iter().zip(pairs.subscription_ids));
-    let mut replays = replays::running(db, topic)
-        .await
-        .context("reading the replays")?;
-    replays.retain(|range| range.partition == partition);
     Ok(Begun {
         cursors: cursors::load(db, topic, partition)
             .await
@@ -94,7 +103,7 @@ async fn one(
         blocked: pending_deliveries::ordered(db, topic, partition)
             .await
             .context("reading what later deliveries wait for")?,
-        replays,
+        replays: Vec::new(),
         partition,
         epoch,
         offset,
