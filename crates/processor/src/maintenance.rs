@@ -11,8 +11,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::store::{attempts, operations};
 
-/// How often it looks.
+/// How often it looks for who only fails.
 const INTERVAL: Duration = Duration::from_secs(10);
+
+/// Each time so many of these have gone by, the tables are tidied: that reads all that waits.
+const TIDY_EVERY: u32 = 6;
 
 /// How many days ahead have a partition; the one before today too, for replicas' clocks.
 const DAYS_AHEAD: u64 = 2;
@@ -30,8 +33,10 @@ pub struct Settings {
 
 /// Maintains until stopped. What fails is told and tried again at the next look.
 pub async fn run(db: PgPool, settings: Settings, stop: CancellationToken) {
-    loop {
-        match stop.run_until_cancelled(maintain(&db, settings)).await {
+    for look in (0..TIDY_EVERY).cycle() {
+        let tidies = look == 0;
+        let maintaining = maintain(&db, settings, tidies);
+        match stop.run_until_cancelled(maintaining).await {
             None => return,
             Some(Ok(())) => {}
             Some(Err(error)) => tracing::warn!(%error, "the tables could not be maintained"),
@@ -46,8 +51,11 @@ pub async fn run(db: PgPool, settings: Settings, stop: CancellationToken) {
     }
 }
 
-async fn maintain(db: &PgPool, settings: Settings) -> sqlx::Result<()> {
+async fn maintain(db: &PgPool, settings: Settings, tidies: bool) -> sqlx::Result<()> {
     disable_failing(db, settings.disable_after).await?;
+    if !tidies {
+        return Ok(());
+    }
     keep_days(db, settings.attempts_kept_days).await?;
     while pending_deliveries::sweep_orphans(db, SWEEP_LIMIT).await? == SWEEP_LIMIT.unsigned_abs() {}
     cursors::sweep_orphans(db).await?;
