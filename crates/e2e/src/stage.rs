@@ -149,10 +149,31 @@ impl Stage {
 
     /// How many offsets of the topic of readings are settled, or passed by.
     pub async fn passed(&self) -> usize {
-        let sql = "SELECT COALESCE(sum(next_offset), 0)::bigint FROM progress WHERE topic NOT LIKE '%-operations'";
-        usize::try_from(self.count(sql).await).unwrap()
+        usize::try_from(self.count(PASSED).await).unwrap()
+    }
+
+    /// How many processors own partitions of it.
+    pub async fn owners(&self) -> i64 {
+        self.count(OWNERS).await
+    }
+
+    /// Waits until none of its partitions is its first owner's any more.
+    pub async fn until_taken_over(&self) {
+        let partitions = i64::from(PARTITIONS);
+        until("another owns all", async || {
+            self.count(TAKEN_OVER).await == partitions
+        })
+        .await;
     }
 }
+
+// Of the topic of readings; that of operations is owned beside it, and not by the same.
+const PASSED: &str = "SELECT COALESCE(sum(next_offset), 0)::bigint FROM progress
+    WHERE topic NOT LIKE '%-operations'";
+const OWNERS: &str = "SELECT count(DISTINCT owner) FROM progress
+    WHERE topic NOT LIKE '%-operations'";
+const TAKEN_OVER: &str = "SELECT count(*) FROM progress
+    WHERE topic NOT LIKE '%-operations' AND epoch > 1";
 
 /// Waits until the condition holds.
 pub async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {

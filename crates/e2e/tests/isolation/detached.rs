@@ -73,8 +73,7 @@ async fn two_replicas_agree_on_who_is_detached() {
     two.ill.answer(503);
     let (first, _second) = (two.processor(), two.processor());
     e2e::stage::until("both own partitions", async || {
-        let owners = "SELECT count(DISTINCT owner) FROM progress";
-        two.stage.count(owners).await == 2
+        two.stage.owners().await == 2
     })
     .await;
     two.publish().ended().await;

@@ -33,13 +33,7 @@ async fn one_of_two_replicas_killed_under_load_loses_nothing() {
     let system = load.publish();
     load.until_arrived(EVENTS / 8).await;
     let _second = stage.processor(&[]);
-    until("both own partitions", async || {
-        stage
-            .count("SELECT count(DISTINCT owner) FROM progress")
-            .await
-            == 2
-    })
-    .await;
+    until("both own partitions", async || stage.owners().await == 2).await;
     first.kill();
     system.ended().await;
     load.all_arrived().await;
@@ -144,17 +138,7 @@ async fn an_old_owner_that_is_still_alive_writes_nothing_more() {
     // Stopped for longer than its session, it wakes up and believes it owns what another has.
     old.pause();
     let _new = stage.processor(&[]);
-    until("the new owner has all", async || {
-        stage
-            .count("SELECT count(DISTINCT owner) FROM progress WHERE epoch > 1")
-            .await
-            == 1
-            && stage
-                .count("SELECT count(*) FROM progress WHERE epoch > 1")
-                .await
-                == 4
-    })
-    .await;
+    stage.until_taken_over().await;
     old.resume();
     system.ended().await;
     load.all_arrived().await;

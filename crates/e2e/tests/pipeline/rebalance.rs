@@ -32,11 +32,7 @@ async fn a_rebalance_while_requests_are_in_flight_repeats_no_more_than_those() {
     load.until_arrived(load.deliveries() / 8).await;
     until("requests hang", async || hanging.hung() > 0).await;
     let _second = stage.processor(&settings);
-    until("both own partitions", async || {
-        let owners = stage.count("SELECT count(DISTINCT owner) FROM progress");
-        owners.await == 2
-    })
-    .await;
+    until("both own partitions", async || stage.owners().await == 2).await;
     hanging.hang(false);
     system.ended().await;
     until("what hung arrives", async || {
