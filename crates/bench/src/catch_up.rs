@@ -19,7 +19,7 @@ use crate::stage::{PARTITIONS, Stage};
 const PASSING_LIMIT: Duration = Duration::from_mins(5);
 
 /// How long after the load the last of it is waited for.
-const PATIENCE: Duration = Duration::from_mins(5);
+const PATIENCE: Duration = Duration::from_mins(10);
 
 /// And then, until its cursors are gone.
 const CLOSING: Duration = Duration::from_secs(10);

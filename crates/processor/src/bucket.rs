@@ -37,14 +37,28 @@ impl Bucket {
     /// # Errors
     /// When to try again.
     pub fn take(&mut self, now: Instant) -> Result<(), Instant> {
+        let ready_at = self.ready_at(now);
+        if ready_at > now {
+            return Err(ready_at);
+        }
+        self.spend();
+        Ok(())
+    }
+
+    /// When there is one: `now`, or later.
+    pub fn ready_at(&mut self, now: Instant) -> Instant {
         self.fill(now);
         if self.tokens >= 1.0 {
-            self.tokens -= 1.0;
-            return Ok(());
+            return now;
         }
         let wait = (1.0 - self.tokens) / self.per_second;
         // A millisecond more, so that rounding does not make it one look too early.
-        Err(now + Duration::from_secs_f64(wait.min(MAX_WAIT_SECONDS)) + Duration::from_millis(1))
+        now + Duration::from_secs_f64(wait.min(MAX_WAIT_SECONDS)) + Duration::from_millis(1)
+    }
+
+    /// Takes the one that is there.
+    pub fn spend(&mut self) {
+        self.tokens -= 1.0;
     }
 
     /// Whether all that may be sent at once is there.

@@ -67,6 +67,9 @@ pub struct Config {
     /// How much of `IN_FLIGHT`, in percent, subscriptions that catch up may take.
     #[arg(long, env = "CATCH_UP_SHARE", default_value = "20", value_parser = value_parser!(u64).range(1..=100))]
     pub catch_up_share: u64,
+    /// How many deliveries a second subscriptions that catch up may take, all together.
+    #[arg(long, env = "CATCH_UP_RATE", default_value = "4000", value_parser = positive())]
+    pub catch_up_rate: u64,
     /// How long outcomes are gathered before they are written.
     #[arg(long, env = "FLUSH_INTERVAL", default_value = "20ms", value_parser = human::duration)]
     pub flush_interval: Duration,
@@ -154,6 +157,7 @@ impl Config {
             in_flight_per_lane: size(self.lane_in_flight),
             in_flight: size(self.in_flight),
             catch_up: (size(self.in_flight) * size(self.catch_up_share) / 100).max(1),
+            catch_up_rate: rate(self.catch_up_rate),
         }
     }
 
@@ -165,6 +169,10 @@ impl Config {
 
 /// Room for a few of the largest events.
 const MIN_BUDGET: usize = 1024 * 1024;
+
+fn rate(limit: u64) -> f64 {
+    f64::from(u32::try_from(limit).unwrap_or(u32::MAX))
+}
 
 /// All limits are at most a million.
 pub fn size(limit: u64) -> usize {

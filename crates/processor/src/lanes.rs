@@ -43,6 +43,8 @@ pub struct Limits {
     pub in_flight: usize,
     /// How many of those may be for the log that is read again.
     pub catch_up: usize,
+    /// And how many of that may begin in a second.
+    pub catch_up_rate: f64,
 }
 
 /// All lanes.
@@ -54,6 +56,8 @@ pub struct Lanes {
     ready: VecDeque<Uuid>,
     /// Lanes that could, but for the share of the log that is read again.
     waiting: VecDeque<Uuid>,
+    /// What of that share may begin now.
+    catch_up: Bucket,
     /// Lanes that wait for their rate limit, and until when.
     throttled: BinaryHeap<Reverse<(Instant, Uuid)>>,
     /// Lanes whose live queue is full.
@@ -69,6 +73,7 @@ pub struct Lanes {
 impl Lanes {
     pub fn new(limits: Limits) -> Self {
         Self {
+            catch_up: Bucket::new(limits.catch_up_rate, Instant::now()),
             limits,
             by_subscription: HashMap::new(),
             ready: VecDeque::new(),
@@ -120,20 +125,25 @@ impl Lanes {
         if self.in_flight >= self.limits.in_flight {
             return None;
         }
+        self.wake_waiting(now);
         loop {
             let id = self.ready.pop_front()?;
             // A lane whose queue was taken out since it was offered has nothing to attempt.
             match self.begin(id, now) {
                 Some(turn) => return Some(turn),
-                None if self.catching_up < self.limits.catch_up => self.wake_waiting(),
-                None => {}
+                None => self.wake_waiting(now),
             }
         }
     }
 
-    /// When the next lane's rate limit lets it go on.
-    pub fn next_wake(&self) -> Option<Instant> {
-        self.throttled.peek().map(|Reverse((at, _))| *at)
+    /// When a rate limit lets the next lane go on.
+    pub fn next_wake(&mut self, now: Instant) -> Option<Instant> {
+        let throttled = self.throttled.peek().map(|Reverse((at, _))| *at);
+        let has_place =
+            self.catching_up < self.limits.catch_up && self.in_flight < self.limits.in_flight;
+        let catches_up = has_place && !self.waiting.is_empty();
+        let share = catches_up.then(|| self.catch_up.ready_at(now));
+        throttled.into_iter().chain(share).min()
     }
 
     /// A delivery of that lane is in flight no more: after this attempt, or without one.
@@ -272,7 +282,7 @@ impl Lanes {
     }
 
     fn begin(&mut self, id: Uuid, now: Instant) -> Option<Turn> {
-        let catches_up = self.catching_up < self.limits.catch_up;
+        let catches_up = self.may_catch_up(now);
         let lane = self.by_subscription.get_mut(&id)?;
         lane.place = Place::Idle;
         if lane.room() == 0 {
@@ -297,7 +307,10 @@ impl Lanes {
         }
         let subscription = lane.subscription.clone();
         self.in_flight += 1;
-        self.catching_up += usize::from(matches!(delivery.source, Source::CatchUp));
+        if matches!(delivery.source, Source::CatchUp) {
+            self.catching_up += 1;
+            self.catch_up.spend();
+        }
         self.queued -= 1;
         self.offer(id);
         Some(Turn {
@@ -310,12 +323,18 @@ impl Lanes {
         self.in_flight -= 1;
         if matches!(delivery.source, Source::CatchUp) {
             self.catching_up -= 1;
-            self.wake_waiting();
         }
     }
 
-    /// A place for what is read again is free: the first lane that can use it has it.
-    fn wake_waiting(&mut self) {
+    fn may_catch_up(&mut self, now: Instant) -> bool {
+        self.catching_up < self.limits.catch_up && self.catch_up.ready_at(now) <= now
+    }
+
+    /// Where what is read again may begin, the first lane that can use that has it.
+    fn wake_waiting(&mut self, now: Instant) {
+        if self.waiting.is_empty() || !self.may_catch_up(now) {
+            return;
+        }
         while let Some(id) = self.waiting.pop_front() {
             if let Some(lane) = self.by_subscription.get_mut(&id) {
                 lane.is_waiting = false;

@@ -51,6 +51,7 @@ impl Outside {
                 in_flight_per_lane: 1,
                 in_flight: 4,
                 catch_up: 2,
+                catch_up_rate: 1000.0,
             },
         };
         let sender = Sender::new().unwrap();

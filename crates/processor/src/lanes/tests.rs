@@ -13,6 +13,7 @@ const LIMITS: Limits = Limits {
     in_flight_per_lane: 4,
     in_flight: 6,
     catch_up: 1,
+    catch_up_rate: 1000.0,
 };
 
 const LATENCY: Duration = Duration::from_millis(10);
@@ -274,9 +275,30 @@ async fn a_rate_limit_lets_a_lane_go_on_when_it_has_waited() {
         lanes.queue(&lane, to(lane.id, offset, Source::Log));
     }
     assert_eq!(offsets(&turns(&mut lanes)), [0]);
-    let wake = lanes.next_wake().unwrap();
+    let wake = lanes.next_wake(Instant::now()).unwrap();
     tokio::time::sleep_until(wake).await;
     assert_eq!(offsets(&turns(&mut lanes)), [1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_read_again_goes_at_a_rate_of_its_own_and_what_comes_live_does_not() {
+    let mut lanes = Lanes::new(Limits {
+        catch_up: 4,
+        catch_up_rate: 4.0,
+        ..LIMITS
+    });
+    let lane = Arc::new(subscription("http://localhost:9099"));
+    for offset in 0..2 {
+        lanes.queue(&lane, to(lane.id, offset, Source::CatchUp));
+    }
+    assert_eq!(offsets(&turns(&mut lanes)), [0]);
+    lanes.queue(&lane, to(lane.id, 2, Source::Log));
+    assert_eq!(offsets(&turns(&mut lanes)), [2]);
+    let wake = lanes.next_wake(Instant::now()).unwrap();
+    assert!(wake >= Instant::now() + Duration::from_millis(250));
+    tokio::time::sleep_until(wake).await;
+    assert_eq!(offsets(&turns(&mut lanes)), [1]);
+    assert_eq!(lanes.next_wake(Instant::now()), None);
 }
 
 #[tokio::test(start_paused = true)]
