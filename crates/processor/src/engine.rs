@@ -13,6 +13,7 @@ mod gates;
 mod intake;
 mod ownership;
 mod partitions;
+mod plan;
 mod replays;
 
 #[cfg(test)]
@@ -184,6 +185,8 @@ pub struct Engine {
     /// When passes are planned next, and not before when.
     plan_at: Instant,
     earliest_plan: Instant,
+    /// The partition of which a pass began last.
+    planned: i32,
 }
 
 impl Engine {
@@ -216,6 +219,7 @@ impl Engine {
             reader,
             plan_at: now,
             earliest_plan: now,
+            planned: -1,
         }
     }
 
@@ -231,7 +235,7 @@ impl Engine {
         let recorder = self.recorder.clone();
         loop {
             self.work();
-            let wake = self.lanes.next_wake();
+            let wake = self.next_wake();
             let (wake, wake_is_set) = (wake.unwrap_or_else(Instant::now), wake.is_some());
             let waiting = self.outbox.len().min(BATCH).min(recorder.max_capacity());
             // Each arm only receives, reserves or waits, which is cancel-safe.
@@ -288,6 +292,13 @@ impl Engine {
         if self.outbox.is_empty() {
             self.plan();
         }
+    }
+
+    /// When there is something to do though nothing comes.
+    fn next_wake(&mut self) -> Option<Instant> {
+        let turn = self.lanes.next_wake(Instant::now());
+        let plan = (self.stretches.count() > 0).then_some(self.plan_at);
+        turn.into_iter().chain(plan).min()
     }
 
     /// Whether a lane that is busy delivering is full. One that does not keep up by its own doing

@@ -16,6 +16,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::{Message as _, Offset, TopicPartitionList};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use crate::budget::Budget;
 use crate::consumer::record_of;
@@ -27,6 +28,9 @@ const POLL: Duration = Duration::from_millis(20);
 
 /// How long one request to Kafka may take.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// For how long the ends of a partition need not be asked for again.
+const ENDS_KEPT: Duration = Duration::from_secs(1);
 
 /// What the engine wants to be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,12 +83,21 @@ pub struct Reader {
     reading: HashMap<i32, Reading>,
     /// Partitions that the client knows, paused unless they are read.
     assigned: HashMap<i32, i64>,
+    /// Where they began and ended not long ago.
+    ends: HashMap<i32, Ends>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Ends {
+    start: i64,
+    end: i64,
+    asked_at: Instant,
 }
 
 #[derive(Debug)]
 struct Reading {
     pass: u64,
-    /// Where the partition ended when the pass began.
+    /// Where the partition ended when the pass began, or a moment before.
     until: i64,
 }
 
@@ -115,6 +128,7 @@ impl Reader {
             handle: Handle::current(),
             reading: HashMap::new(),
             assigned: HashMap::new(),
+            ends: HashMap::new(),
         })
     }
 
@@ -170,12 +184,32 @@ impl Reader {
         }
     }
 
-    /// Where the partition ends now.
-    fn begin(&mut self, partition: i32, from: i64) -> anyhow::Result<i64> {
-        let (start, until) = self
+    /// Where a partition that is to be read from there begins and ends.
+    fn ends(&mut self, partition: i32, from: i64) -> anyhow::Result<Ends> {
+        let known = self.ends.get(&partition);
+        let fresh = known.filter(|ends| ends.end > from && ends.asked_at.elapsed() < ENDS_KEPT);
+        if let Some(ends) = fresh {
+            return Ok(*ends);
+        }
+        let asked_at = Instant::now();
+        let (start, end) = self
             .client
             .fetch_watermarks(&self.topic, partition, REQUEST_TIMEOUT)
             .context("reading where the log starts and ends")?;
+        let ends = Ends {
+            start,
+            end,
+            asked_at,
+        };
+        self.ends.insert(partition, ends);
+        Ok(ends)
+    }
+
+    /// Begins to read a partition, and says up to where at least that will be.
+    fn begin(&mut self, partition: i32, from: i64) -> anyhow::Result<i64> {
+        let Ends {
+            start, end: until, ..
+        } = self.ends(partition, from)?;
         if let Ok(missing @ 1..) = u64::try_from(start - from) {
             counter!(observe::MISSING).increment(missing);
             tracing::error!(

@@ -127,11 +127,23 @@ impl Stretches {
             .collect()
     }
 
-    /// The partitions that nothing reads and that have a stretch.
-    pub fn unread(&self) -> Vec<i32> {
+    /// The partitions that nothing reads and that have a stretch, in turn: from the one after
+    /// `last` on.
+    pub fn unread(&self, last: i32) -> Vec<i32> {
         let partitions = self.by_partition.keys();
         let unread = partitions.filter(|partition| !self.passes.contains_key(partition));
-        unread.copied().collect()
+        let mut unread: Vec<i32> = unread.copied().collect();
+        unread.sort_unstable_by_key(|partition| (*partition <= last, *partition));
+        unread
+    }
+
+    /// In how many passes each subscription rides.
+    pub fn riding(&self) -> HashMap<Uuid, usize> {
+        let mut riding = HashMap::new();
+        for rider in self.passes.values().flat_map(|pass| &pass.riders) {
+            *riding.entry(rider.subscription_id).or_default() += 1;
+        }
+        riding
     }
 
     /// Begins to read a partition, for those that `may` ride: from where the last of them stands.
@@ -234,9 +246,21 @@ mod tests {
         assert_eq!((pass.position, pass.riders.len()), (20, 2));
         let id = pass.id;
         assert!(stretches.pass(0, id).is_some() && stretches.pass(0, id + 1).is_none());
-        assert_eq!(stretches.unread(), Vec::<i32>::new());
+        assert_eq!(stretches.unread(-1), Vec::<i32>::new());
         stretches.end_pass(0);
-        assert_eq!(stretches.unread(), [0]);
+        assert_eq!(stretches.unread(-1), [0]);
+    }
+
+    #[test]
+    fn partitions_are_read_in_turn() {
+        let (mut stretches, key) = (Stretches::default(), key());
+        for partition in 0..4 {
+            stretches.open(partition, key, Stretch::new(1, None));
+        }
+        assert_eq!(stretches.unread(-1), [0, 1, 2, 3]);
+        stretches.begin_pass(2, |_, _| true).unwrap();
+        assert_eq!(stretches.unread(2), [3, 0, 1]);
+        assert_eq!(stretches.riding()[&key.subscription_id], 1);
     }
 
     #[test]

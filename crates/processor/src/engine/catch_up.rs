@@ -1,11 +1,8 @@
-//! Catching up: stretches of the log are read again, and what their subscriptions want of them is
-//! queued in the lanes, beside and after what comes live.
-//!
-//! One pass a partition carries all that have room; who has none falls off, and rides again from
-//! there. Near the head a subscription is attached again.
+//! Catching up: what a pass reads again is queued in the lanes of those who ride with it, beside and
+//! after what comes live. Who has no room falls off, and rides again from there. At the head of the
+//! log a subscription is attached again.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -16,17 +13,8 @@ use crate::fan_out;
 use crate::filtered::Filtered;
 use crate::reader::{Command, Read};
 use crate::recorder::{Entry, Settled};
-use crate::stretches::{Key, Pass, Stretch};
+use crate::stretches::{Key, Pass};
 use crate::subscription::Subscription;
-
-/// Planning takes no more than one part in so many of the time.
-const PAUSE_PER_PLAN: u32 = 20;
-
-/// And is made no more often than this.
-const LEAST_PAUSE: Duration = Duration::from_millis(5);
-
-/// The pause where nothing called for a plan: rates and rooms come back by themselves.
-pub(super) const IDLE_PAUSE: Duration = Duration::from_millis(100);
 
 /// A record of a stretch, as an event.
 struct ReadAgain {
@@ -42,95 +30,6 @@ impl ReadAgain {
 }
 
 impl Engine {
-    /// Begins passes where somebody can ride, and attaches who stands at the head.
-    pub(super) fn plan(&mut self) {
-        let began = Instant::now();
-        if self.plan_at > began {
-            return;
-        }
-        for partition in self.stretches.unread() {
-            self.attach_at_head(partition);
-            self.begin_pass(partition);
-        }
-        let pause = (began.elapsed() * PAUSE_PER_PLAN).clamp(LEAST_PAUSE, Duration::from_secs(1));
-        self.plan_at = Instant::now() + pause.max(IDLE_PAUSE);
-        self.earliest_plan = Instant::now() + pause;
-    }
-
-    /// Something made room: plan as soon as that is allowed.
-    pub(super) fn plan_soon(&mut self) {
-        self.plan_at = self.plan_at.min(self.earliest_plan);
-    }
-
-    fn begin_pass(&mut self, partition: i32) {
-        let now = Instant::now();
-        let (index, lanes, circuits) = (&self.index, &self.lanes, &self.circuits);
-        let replays = &mut self.replays;
-        let may = |key: &Key, stretch: &Stretch| {
-            if stretch.spills() {
-                return true;
-            }
-            let id = key.subscription_id;
-            let paced = key.replay.is_none_or(|replay| {
-                let bucket = replays
-                    .get_mut(&replay)
-                    .and_then(|replay| replay.bucket.as_mut());
-                bucket.is_none_or(|bucket| bucket.is_full(now))
-            });
-            let shut = circuits.get(&id).is_some_and(super::gates::Known::is_open);
-            let active = index.get(id).is_some_and(|known| known.active);
-            active && !shut && !stretch.is_done() && paced && lanes.has_room_to_catch_up(id)
-        };
-        let Some(pass) = self.stretches.begin_pass(partition, may) else {
-            return;
-        };
-        let command = Command::Read {
-            partition,
-            pass: pass.id,
-            from: pass.position,
-        };
-        for key in pass.riders.clone() {
-            self.hold_if_coalesced(partition, key);
-        }
-        if self.reader.try_send(command).is_err() {
-            self.give_pass_up(partition);
-        }
-    }
-
-    /// Its riders ride again with another.
-    pub(super) fn give_pass_up(&mut self, partition: i32) {
-        let pass = self.stretches.end_pass(partition);
-        for key in pass.map(|pass| pass.riders).unwrap_or_default() {
-            self.release_held(partition, key);
-        }
-    }
-
-    /// Of a subscription that wants the newest of each key only, nothing goes out before all has
-    /// been read.
-    fn hold_if_coalesced(&mut self, partition: i32, key: Key) {
-        let subscription = self.index.get(key.subscription_id).cloned();
-        if let Some(subscription) = subscription.filter(|known| known.policy.coalesces) {
-            self.lanes.hold_catch_up(&subscription, partition);
-        }
-    }
-
-    fn attach_at_head(&mut self, partition: i32) {
-        let Some(head) = self.ownership.head(partition) else {
-            return;
-        };
-        for key in self.stretches.at_head(partition, head.offset) {
-            if self.is_let_through(key.subscription_id) {
-                self.attach(partition, key);
-                self.release_held(partition, key);
-            }
-        }
-    }
-
-    /// A rider left its pass: what was read for it goes out.
-    pub(super) fn release_held(&mut self, partition: i32, key: Key) {
-        self.lanes.release_catch_up(key.subscription_id, partition);
-    }
-
     /// What the reader brings.
     pub(super) fn read(&mut self, read: Read) {
         match read {
