@@ -117,8 +117,10 @@ impl Reader {
             // What retention removed is counted when a pass begins.
             .set("auto.offset.reset", "earliest")
             .set("allow.auto.create.topics", "false")
-            .set("queued.max.messages.kbytes", "2048")
-            .set("fetch.message.max.bytes", "262144")
+            // A pass takes what its riders have room for; what was fetched beyond is thrown away.
+            .set("queued.min.messages", "256")
+            .set("queued.max.messages.kbytes", "256")
+            .set("fetch.message.max.bytes", "65536")
             .set("fetch.queue.backoff.ms", "10");
         Ok(Self {
             client: BaseConsumer::from_config_and_context(&config, Quiet)
