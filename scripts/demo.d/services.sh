@@ -9,6 +9,9 @@ SYSTEM=http://127.0.0.1:9095
 KEY=a-secret-of-the-demo
 WRONG_KEY=an-old-secret
 
+# What deliveries are signed with: the receiver takes no others.
+SIGNING_SECRET=whsec_$(head -c 32 /dev/urandom | base64)
+
 declare -A PIDS=()
 INFRA_STARTED=''
 
@@ -36,7 +39,9 @@ start_everything() {
   start processor "$PROCESSOR/readyz" --retry-schedule 1s,2s,3s
 }
 
-start_receiver() { start webhook "$RECEIVER/livez" --token "$KEY"; }
+start_receiver() {
+  WEBHOOK_SECRET=$SIGNING_SECRET start webhook "$RECEIVER/livez" --token "$KEY"
+}
 
 # A database and a topic that hold what this run makes and nothing else.
 clear_the_stage() {

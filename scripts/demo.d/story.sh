@@ -63,7 +63,7 @@ use_key() {
 
 subscribe() {
   curl -sS -m 5 --fail-with-body "$API/subscriptions" -H 'Content-Type: application/json' \
-    -d "{\"name\":\"demo\",\"description\":\"the demo's receiver\",\"url\":\"$RECEIVER\",\"auth_key\":\"$KEY\"}" \
+    -d "{\"name\":\"demo\",\"description\":\"the demo's receiver\",\"url\":\"$RECEIVER\",\"auth_key\":\"$KEY\",\"signing_secret\":\"$SIGNING_SECRET\"}" \
     >"$LOGS/subscription.json" || fail "the API refused the subscription" "see $LOGS/subscription.json"
 }
 

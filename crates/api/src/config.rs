@@ -7,13 +7,18 @@ use anyhow::ensure;
 use clap::Parser;
 use common::human;
 use common::kafka::KafkaArgs;
+use common::secrets::SecretsArgs;
 use common::store::StoreArgs;
 use common::telemetry::TelemetryArgs;
+use outbound::EgressArgs;
 
 /// Serves the API.
 #[derive(Clone, Debug, Parser)]
 #[command(version)]
 pub struct Config {
+    /// What to do; serve the API unless something is named.
+    #[command(subcommand)]
+    pub command: Option<Command>,
     /// Where to listen, for the API and the probes alike.
     #[arg(long, env = "API_LISTEN", default_value = "127.0.0.1:9090")]
     pub listen: SocketAddr,
@@ -35,9 +40,22 @@ pub struct Config {
     /// Where Kafka is, which replays and previews look things up in.
     #[command(flatten)]
     pub kafka: KafkaArgs,
+    /// Where subscriptions may point, and test deliveries go; as for the processor.
+    #[command(flatten)]
+    pub egress: EgressArgs,
+    /// What seals and opens the secrets of subscriptions; as for the processor.
+    #[command(flatten)]
+    pub secrets: SecretsArgs,
     /// How logs are written.
     #[command(flatten)]
     pub telemetry: TelemetryArgs,
+}
+
+/// What can be done instead of serving.
+#[derive(Clone, Copy, Debug, clap::Subcommand)]
+pub enum Command {
+    /// Seal all secrets anew under the first of `SECRETS_KEYS`, so that the others can be taken out.
+    RotateSecrets,
 }
 
 impl Config {

@@ -9,7 +9,7 @@ use axum::response::IntoResponse;
 use axum::{Extension, Router};
 use common::event::{
     TEMPERATURE_UPDATED, TRACEPARENT, TemperatureUpdated, USER_AGENT, WEBHOOK_ATTEMPT, WEBHOOK_ID,
-    WEBHOOK_TIMESTAMP,
+    WEBHOOK_SIGNATURE, WEBHOOK_TIMESTAMP,
 };
 use common::probes::Report;
 use serde_json::json;
@@ -216,7 +216,7 @@ fn temperature_update() -> Operation {
         .build()
 }
 
-fn headers() -> [Parameter; 6] {
+fn headers() -> [Parameter; 7] {
     [
         header(
             WEBHOOK_ID,
@@ -231,6 +231,16 @@ fn headers() -> [Parameter; 6] {
         )
         .example(Some(json!("1795467600"))),
         header(
+            WEBHOOK_SIGNATURE,
+            Required::True,
+            "`v1,` and the base64 of the HMAC-SHA256 of `{webhook-id}.{webhook-timestamp}.{body}` \
+             under the subscription's `signing_secret` (Standard Webhooks); two of them, separated \
+             by a space, while one secret is exchanged for another.",
+        )
+        .example(Some(json!(
+            "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
+        ))),
+        header(
             WEBHOOK_ATTEMPT,
             Required::True,
             "Which attempt this is, from 1.",
@@ -239,7 +249,7 @@ fn headers() -> [Parameter; 6] {
         header(
             "authorization",
             Required::False,
-            "`Bearer` and the subscription's `auth_key`, where it has one.",
+            "As the subscription's `auth` says, where that is bearer or basic.",
         )
         .example(Some(json!("Bearer jfask329489240krwjekjewlkjre"))),
         header("user-agent", Required::True, "Who sends it.").example(Some(json!(USER_AGENT))),

@@ -9,6 +9,7 @@ use axum::http::HeaderValue;
 use axum::http::header::RETRY_AFTER;
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, SecondsFormat, Utc};
+use outbound::Refused;
 use sqlx::error::DatabaseError;
 
 use crate::log;
@@ -135,6 +136,15 @@ impl From<sqlx::Error> for ApiError {
             Self::Unavailable(error)
         } else {
             Self::Internal(error.into())
+        }
+    }
+}
+
+impl From<Refused> for ApiError {
+    fn from(refused: Refused) -> Self {
+        Self::InvalidField {
+            pointer: "/url".into(),
+            detail: refused.to_string(),
         }
     }
 }

@@ -3,15 +3,18 @@
 //! Every text is checked for what Postgres, an HTTP header or a log could not take (NUL and
 //! other control characters), so that nothing a client sends becomes a fault of ours.
 
+mod auth;
 mod policy;
 
 use chrono::{DateTime, Utc};
+use outbound::{Egress, Refused};
 use serde::Deserialize;
 use url::Url;
 use utoipa::ToSchema;
 
+pub use auth::{NewAuth, SigningSecret};
 pub use policy::{
-    DisableAfter, FilterSource, MaxAge, MaxInFlight, RateLimit, RetrySchedule, Timeout,
+    DisableAfter, FilterSource, GracePeriod, MaxAge, MaxInFlight, RateLimit, RetrySchedule, Timeout,
 };
 
 const MAX_NAME_CHARS: usize = 100;
@@ -97,6 +100,18 @@ impl TryFrom<String> for Endpoint {
             return Err("must not carry credentials: use auth_key".into());
         }
         Ok(Self(text))
+    }
+}
+
+impl Endpoint {
+    /// Whether deliveries may go there, as far as the URL tells. Where a name leads is seen when
+    /// they do.
+    ///
+    /// # Errors
+    /// The rule against it.
+    pub fn check(&self, egress: &Egress) -> Result<(), Refused> {
+        let url = Url::parse(&self.0).expect("it was parsed when it was read");
+        egress.check_url(&url)
     }
 }
 

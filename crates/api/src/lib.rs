@@ -27,11 +27,12 @@ mod selection;
 mod service;
 mod state;
 mod subscriptions;
+mod task;
 mod tester;
 
 pub use config::Config;
 pub use log::Log;
 pub use routes::{Api, routes};
-pub use service::Service;
 pub use state::AppState;
+pub use task::Task;
 pub use tester::Tester;

@@ -3,7 +3,10 @@
 use anyhow::Context;
 use common::lifecycle::join;
 use common::probes::{self, Component, Readiness};
+use common::secrets::Keyring;
+use common::store::subscriptions;
 use metrics_exporter_prometheus::PrometheusHandle;
+use outbound::Egress;
 use sqlx::PgPool;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -30,7 +33,8 @@ impl Service {
     /// Listens, and lays the routes.
     ///
     /// # Errors
-    /// That two settings do not go together, that the address cannot be bound, or TLS not be set up.
+    /// That two settings do not go together, that the address cannot be bound,
+    /// or TLS not be set up.
     pub async fn new(
         config: &Config,
         db: PgPool,
@@ -42,10 +46,17 @@ impl Service {
         let postgres = readiness.component("postgres");
         let kafka = readiness.optional("kafka");
         let log = Log::new(&config.kafka);
+        let egress = Egress::new(&config.egress)?;
+        let keyring = Keyring::new(&config.secrets.secrets_keys)?;
+        subscriptions::seal_all(&db, &keyring)
+            .await
+            .context("sealing the secrets of subscriptions")?;
         let state = AppState {
             db: db.clone(),
             log: log.clone(),
-            tester: Tester::new(config.attempt_timeout).context("setting up TLS")?,
+            tester: Tester::new(config.attempt_timeout, &egress).context("setting up TLS")?,
+            egress,
+            keyring,
         };
         let admin = probes::router(readiness, metrics);
         let listener = probes::bind(config.listen).await?;

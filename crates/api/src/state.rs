@@ -1,6 +1,8 @@
 //! What handlers share.
 
 use axum::extract::FromRef;
+use common::secrets::Keyring;
+use outbound::Egress;
 use sqlx::PgPool;
 
 use crate::log::Log;
@@ -15,4 +17,8 @@ pub struct AppState {
     pub log: Log,
     /// What makes test deliveries.
     pub tester: Tester,
+    /// Where subscriptions may point.
+    pub egress: Egress,
+    /// What seals and opens their secrets.
+    pub keyring: Keyring,
 }

@@ -3,14 +3,18 @@
 //! Secrets go in and never come out: a subscription says only that it has one.
 
 mod input;
+mod secret;
 mod shown;
 mod states;
 mod test_delivery;
 
 use axum::extract::State;
 use axum::http::StatusCode;
+use common::secrets::Keyring;
 use common::store::subscriptions::{self, Row};
 use common::store::{circuits, cursors, replays, undelivered};
+use outbound::Egress;
+use secrecy::ExposeSecret;
 use serde::Deserialize;
 use sqlx::PgPool;
 use utoipa::IntoParams;
@@ -25,7 +29,7 @@ use crate::location::{Location, location};
 use crate::refusals;
 use crate::state::AppState;
 use input::{NewSubscription, SubscriptionPatch};
-use shown::Subscription;
+use shown::{NewlyMade, Subscription};
 
 /// The constraint that keeps names apart.
 const NAME_KEY: &str = "subscriptions_name_key";
@@ -36,6 +40,7 @@ pub fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(create, list))
         .routes(routes!(get, update, delete))
         .merge(states::routes())
+        .merge(secret::routes())
         .merge(test_delivery::routes())
 }
 
@@ -65,19 +70,27 @@ async fn found(db: &PgPool, row: Option<Row>) -> Answer {
 ///
 /// Deliveries start with the next event; earlier ones can be had with a replay.
 #[utoipa::path(post, path = "/subscriptions", tag = "subscriptions", responses(
-    (status = 201, body = Subscription, description = "It is made",
+    (status = 201, body = NewlyMade, description = "It is made",
      headers(("location" = String, description = "Where it is: `/subscriptions/{id}`"))),
     refusals::Create,
 ))]
 async fn create(
     State(db): State<PgPool>,
+    State(egress): State<Egress>,
+    State(keyring): State<Keyring>,
     Json(new): Json<NewSubscription>,
-) -> Result<(StatusCode, Location, axum::Json<Subscription>), ApiError> {
-    let row = subscriptions::insert(&db, &new.into())
+) -> Result<(StatusCode, Location, axum::Json<NewlyMade>), ApiError> {
+    new.check(&egress)?;
+    let id = Uuid::now_v7();
+    let (settings, secret) = new.seal(&keyring, id)?;
+    let row = subscriptions::insert(&db, id, &settings)
         .await
         .on_constraint(NAME_KEY, ApiError::NameTaken)?;
     let location = location(format!("/subscriptions/{}", row.id));
-    let made = shown::one(&db, row).await?;
+    let made = NewlyMade {
+        subscription: shown::one(&db, row).await?,
+        signing_secret: secret.expose_secret().to_owned(),
+    };
     Ok((StatusCode::CREATED, location, axum::Json(made)))
 }
 
@@ -116,13 +129,17 @@ async fn get(State(db): State<PgPool>, Path(id): Path<Uuid>) -> Answer {
 ))]
 async fn update(
     State(db): State<PgPool>,
+    State(egress): State<Egress>,
+    State(keyring): State<Keyring>,
     Path(id): Path<Uuid>,
     Json(patch): Json<SubscriptionPatch>,
 ) -> Answer {
+    patch.check(&egress)?;
     let mut transaction = db.begin().await?;
     let before = subscriptions::lock(&mut transaction, id).await?;
     let before = before.ok_or(ApiError::NotFound("subscription"))?;
-    let row = subscriptions::update(&mut transaction, id, &patch.apply(before.into()))
+    let after = patch.apply(&keyring, before)?;
+    let row = subscriptions::update(&mut transaction, id, &after)
         .await
         .on_constraint(NAME_KEY, ApiError::NameTaken)?;
     transaction.commit().await?;

@@ -6,9 +6,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
+use common::secrets::Keyring;
 use common::store::subscriptions::Row;
-use outbound::{Attempt, Outgoing, Sender, Target};
+use outbound::{Attempt, Egress, Outgoing, Sender, Target};
 use tokio::sync::Semaphore;
 
 use crate::error::ApiError;
@@ -30,9 +30,9 @@ impl Tester {
     ///
     /// # Errors
     /// That TLS cannot be set up.
-    pub fn new(timeout: Duration) -> anyhow::Result<Self> {
+    pub fn new(timeout: Duration, egress: &Egress) -> anyhow::Result<Self> {
         Ok(Self {
-            sender: Sender::new()?.unpooled(),
+            sender: Sender::new(egress)?.unpooled(),
             timeout,
             places: Arc::new(Semaphore::new(AT_ONCE)),
         })
@@ -45,22 +45,19 @@ impl Tester {
     pub(crate) async fn attempt(
         &self,
         subscription: &Row,
+        keyring: &Keyring,
         outgoing: &Outgoing<'_>,
     ) -> Result<Attempt, ApiError> {
-        let target = self.target(subscription).map_err(ApiError::Internal)?;
+        let target = self
+            .target(subscription, keyring)
+            .map_err(ApiError::Internal)?;
         let place = self.places.acquire().await;
         let _place = place.expect("nobody closes it");
         Ok(self.sender.attempt(&target, outgoing).await)
     }
 
-    fn target(&self, subscription: &Row) -> anyhow::Result<Target> {
-        let own = subscription.timeout_ms.map(i64::unsigned_abs);
-        let timeout = own.map_or(self.timeout, Duration::from_millis);
-        let mut target = Target::new(&subscription.url, timeout)?;
-        if let Some(auth_key) = &subscription.auth_key {
-            let authorized = target.authorize(auth_key.expose());
-            authorized.context("its auth_key does not fit in a header")?;
-        }
+    fn target(&self, subscription: &Row, keyring: &Keyring) -> anyhow::Result<Target> {
+        let mut target = Target::of(subscription, keyring, self.timeout)?;
         target.mark_as_test();
         Ok(target)
     }

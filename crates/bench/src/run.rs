@@ -15,6 +15,9 @@ use crate::program::{Processor, Receiver};
 use crate::report::{Remains, Row};
 use crate::stage::Stage;
 
+/// Seals the secrets of the subscriptions.
+const SECRETS_KEYS: &str = "bench:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+
 /// How long after the last event deliveries to healthy receivers are waited for.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -119,6 +122,7 @@ impl Run {
             ("DATABASE_URL", &stage.database_url),
             ("KAFKA_BROKERS", &stage.kafka.kafka_brokers),
             ("KAFKA_TOPIC", &stage.kafka.kafka_topic),
+            ("SECRETS_KEYS", SECRETS_KEYS),
             ("KAFKA_GROUP", &stage.kafka.kafka_topic),
             ("RUST_LOG", "warn"),
         ];

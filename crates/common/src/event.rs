@@ -11,16 +11,14 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+pub use signature::{WEBHOOK_ID, WEBHOOK_SIGNATURE, WEBHOOK_TIMESTAMP};
+
 /// The type of the events that `system` publishes, and of those that name none.
 pub const TEMPERATURE_UPDATED: &str = "temperature.updated";
 
 /// The largest event that is relayed, in bytes. Larger ones go to the dead letter queue.
 pub const MAX_EVENT_BYTES: usize = 64 * 1024;
 
-/// The event's id, the same on every attempt (Standard Webhooks, "Webhook headers").
-pub const WEBHOOK_ID: &str = "webhook-id";
-/// When this attempt was made, in seconds since the Unix epoch (Standard Webhooks).
-pub const WEBHOOK_TIMESTAMP: &str = "webhook-timestamp";
 /// Which attempt this is, from 1.
 pub const WEBHOOK_ATTEMPT: &str = "webhook-attempt";
 /// W3C Trace Context; carried from the Kafka record to the POST.

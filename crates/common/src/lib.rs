@@ -9,6 +9,7 @@ pub mod human;
 pub mod kafka;
 pub mod lifecycle;
 pub mod probes;
+pub mod secrets;
 pub mod store;
 pub mod telemetry;
 pub mod topic;

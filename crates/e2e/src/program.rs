@@ -63,6 +63,12 @@ impl Program {
         }
     }
 
+    /// What the demo receiver counted, if this is one.
+    pub async fn received(&self) -> Value {
+        let answer = self.http.get(format!("{}/received", self.url)).send();
+        answer.await.unwrap().json().await.unwrap()
+    }
+
     /// The value of a metric without labels, once there is one.
     pub async fn metric(&self, name: &str) -> Option<f64> {
         let answer = self.http.get(format!("{}/metrics", self.url)).send().await;

@@ -58,6 +58,7 @@ impl Stage {
             ("DATABASE_URL", &*database_url),
             ("KAFKA_BROKERS", &*brokers),
             ("KAFKA_TOPIC", &*name),
+            ("SECRETS_KEYS", SECRETS_KEYS),
         ];
         let stage = Self {
             api: Program::start("api", "API_LISTEN", &settings, &[]),
@@ -81,6 +82,7 @@ impl Stage {
             ("DATABASE_URL", &*self.database_url),
             ("KAFKA_BROKERS", &**brokers),
             ("KAFKA_TOPIC", &**topic),
+            ("SECRETS_KEYS", SECRETS_KEYS),
             ("KAFKA_GROUP", &**topic),
             ("OPERATIONS_TOPIC", &*operations),
             ("KAFKA_SESSION_TIMEOUT", SESSION_TIMEOUT),
@@ -104,6 +106,14 @@ impl Stage {
             ("KAFKA_TOPIC", &*self.broker.topic),
         ];
         Program::start("system", "SYSTEM_ADMIN_LISTEN", &settings, flags)
+    }
+
+    /// The demo receiver, which takes only what is signed with that secret.
+    pub async fn webhook(&self, secret: &str) -> Program {
+        let settings = [("WEBHOOK_SECRET", secret), ("WEBHOOK_QUIET", "true")];
+        let webhook = Program::start("webhook", "WEBHOOK_LISTEN", &settings, &[]);
+        until("the receiver is ready", async || webhook.is_ready().await).await;
+        webhook
     }
 
     /// Subscribes a URL; its id.
@@ -166,6 +176,9 @@ impl Stage {
         .await;
     }
 }
+
+/// Seals the secrets of these tests.
+const SECRETS_KEYS: &str = "test:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
 
 // Of the topic of readings; that of operations is owned beside it, and not by the same.
 const PASSED: &str = "SELECT COALESCE(sum(next_offset), 0)::bigint FROM progress

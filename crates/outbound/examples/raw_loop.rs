@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use bytes::Bytes;
-use outbound::{Outgoing, Sender, Target, Verdict};
+use outbound::{Egress, EgressArgs, Outgoing, Sender, Target, Verdict};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -82,7 +82,7 @@ where
 
 /// One POST as the processor makes it.
 fn ours(url: &str) -> anyhow::Result<impl Fn() -> PostFuture + Clone + Send + 'static> {
-    let sender = Sender::new()?;
+    let sender = Sender::new(&Egress::new(&EgressArgs::default())?)?;
     let mut target = Target::new(url, TIMEOUT)?;
     target.authorize(TOKEN)?;
     Ok(move || -> PostFuture {

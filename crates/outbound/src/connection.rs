@@ -60,6 +60,11 @@ impl Connection {
         self.taken.swap(true, Ordering::Relaxed) || self.opened_at < started_at
     }
 
+    /// How long it has been open.
+    pub(crate) fn age(&self) -> Duration {
+        self.opened_at.elapsed()
+    }
+
     /// Bytes are being written, or cannot be any more: what is read from now on is the answer.
     pub(crate) fn writing(&self) {
         self.answering.store(false, Ordering::Relaxed);

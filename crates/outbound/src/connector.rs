@@ -1,13 +1,15 @@
 //! Opens connections: resolves the host, connects to one of its addresses, and shakes hands.
 //!
 //! Every address, one that is written in the URL too, passes between resolving and connecting
-//! through [`Connector::open`]: what may not be connected to is to be taken out there, where no
-//! name can mean something else later. All steps together end by one deadline.
+//! through the rules of [`Egress`]: what may not be connected to is taken out in
+//! [`Connector::addresses`], after which no name is looked at again. All steps together end by one
+//! deadline.
 
 mod error;
 mod stream;
 mod tcp;
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -31,6 +33,9 @@ pub use self::stream::Stream;
 use self::stream::Transport;
 use crate::certificate;
 use crate::connection::{Connection, Tls};
+use crate::egress::Egress;
+use crate::identity::ClientIdentity;
+use crate::resolver::Resolver;
 
 /// How connections are opened, and how many are kept.
 #[derive(Clone, Debug)]
@@ -47,27 +52,52 @@ pub struct Connector(Arc<Shared>);
 
 struct Shared {
     tls: TlsConnector,
+    egress: Egress,
     timeout: Duration,
     places: Arc<Semaphore>,
 }
 
 impl Connector {
-    /// A connector that verifies receivers as `tls` says, and speaks HTTP/1.1 only.
-    pub fn new(settings: &Settings, mut tls: ClientConfig) -> Self {
+    /// A connector that goes where `egress` allows, verifies receivers as `tls` says, and speaks
+    /// HTTP/1.1 only.
+    pub fn new(settings: &Settings, egress: &Egress, mut tls: ClientConfig) -> Self {
         tls.alpn_protocols = vec![b"http/1.1".to_vec()];
         Self(Arc::new(Shared {
             tls: Arc::new(tls).into(),
+            egress: egress.clone(),
             timeout: settings.timeout,
             places: Arc::new(Semaphore::new(settings.kept)),
         }))
     }
 
+    /// The same, but it shows that certificate to receivers that ask for one. Both keep no more
+    /// connections together than this one alone.
+    ///
+    /// # Errors
+    /// That the certificate and its key do not go together, or are of no use.
+    pub fn with_identity(&self, identity: &ClientIdentity) -> Result<Self, rustls::Error> {
+        let shared = &*self.0;
+        let tls = identity.applied_to(shared.tls.config())?;
+        Ok(Self(Arc::new(Shared {
+            tls: Arc::new(tls).into(),
+            egress: shared.egress.clone(),
+            timeout: shared.timeout,
+            places: shared.places.clone(),
+        })))
+    }
+
+    /// The rules it goes by.
+    pub fn egress(&self) -> &Egress {
+        &self.0.egress
+    }
+
     async fn open(&self, uri: &Uri, deadline: Instant) -> Result<Stream, Error> {
         let host = Host::of(uri);
         let started_at = Instant::now();
-        let addresses = host.resolve(port(uri)).await?;
+        let addresses = self.addresses(&host, uri).await?;
         let resolved_at = Instant::now();
-        let (tcp, remote_addr) = tcp::connect(&addresses, deadline).await?;
+        let proxy = self.0.egress.proxy();
+        let (tcp, remote_addr) = tcp::connect(&addresses, proxy, deadline).await?;
         let connected_at = Instant::now();
         let (transport, tls) = if is_https(uri) {
             let stream = self.shake_hands(&host, tcp).await?;
@@ -82,6 +112,14 @@ impl Connector {
         Ok(Stream::new(transport, connection, place))
     }
 
+    /// Where the URL leads and may be gone to.
+    async fn addresses(&self, host: &Host<'_>, uri: &Uri) -> Result<Vec<SocketAddr>, Error> {
+        let egress = &self.0.egress;
+        egress.check(is_https(uri), port(uri))?;
+        let found = host.resolve(port(uri), egress.resolver()).await?;
+        Ok(egress.admit(found)?)
+    }
+
     /// The name that the certificate must have is sent along (SNI), unless it is an address.
     async fn shake_hands(
         &self,
@@ -90,6 +128,12 @@ impl Connector {
     ) -> Result<TlsStream<TcpStream>, Error> {
         let name = host.server_name()?;
         self.0.tls.connect(name, tcp).await.map_err(Error::Tls)
+    }
+}
+
+impl fmt::Debug for Connector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Connector").field(&self.0.egress).finish()
     }
 }
 
@@ -127,13 +171,12 @@ impl<'a> Host<'a> {
         bare.parse().map_or(Self::Name(host), Self::Address)
     }
 
-    /// By the system's resolver.
-    async fn resolve(&self, port: u16) -> Result<Vec<SocketAddr>, Error> {
+    async fn resolve(&self, port: u16, resolver: &Resolver) -> Result<Vec<SocketAddr>, Error> {
         match *self {
             Self::Address(address) => Ok(vec![(address, port).into()]),
             Self::Name(name) => {
-                let found = tokio::net::lookup_host((name, port)).await;
-                Ok(found.map_err(Error::NotResolved)?.collect())
+                let found = resolver.resolve(name, port).await;
+                found.map_err(Error::NotResolved)
             }
         }
     }
@@ -168,21 +211,4 @@ fn agreed(stream: &TlsStream<TcpStream>, handshake: Duration) -> Tls {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_host_is_a_name_or_an_address_and_a_port_has_its_default() {
-        let address = |text: &str| Host::Address(text.parse().unwrap());
-        for (uri, host, at) in [
-            ("http://example.com/", Host::Name("example.com"), 80),
-            ("https://example.com/", Host::Name("example.com"), 443),
-            ("https://10.0.0.1:8443/", address("10.0.0.1"), 8443),
-            ("http://[2001:db8::1]:81/", address("2001:db8::1"), 81),
-            ("https://[::1]/", address("::1"), 443),
-        ] {
-            let uri = uri.parse().unwrap();
-            assert_eq!((Host::of(&uri), port(&uri)), (host, at), "{uri}");
-        }
-    }
-}
+mod tests;

@@ -2,22 +2,28 @@
 //!
 //! A [`Target`] says where and with which headers, an [`Outgoing`] what; [`Sender::attempt`] makes
 //! of them an [`Attempt`], within one deadline and whatever the receiver does. A receiver's failure
-//! is a [`Verdict`], never an error. Retries, rates and breakers are the business of the callers.
+//! is a [`Verdict`], never an error. Where it may go is ruled by [`Egress`]. Retries, rates and breakers are the business of the callers.
 
 mod attempt;
 mod certificate;
 mod connection;
 mod connector;
 mod control;
+mod egress;
+mod identity;
 mod outgoing;
 mod payload;
+mod resolver;
 mod sender;
+mod subscribed;
 mod target;
 pub mod verdict;
 
 pub use attempt::{Attempt, Phases};
 pub use connection::{Connection, Tls};
 pub use control::{Control, MAX_PAUSE, WEBHOOK_DELIVERY};
+pub use egress::{Egress, EgressArgs, Networks, Ports, Proxy, Refused};
+pub use identity::{ClientIdentity, InvalidIdentity};
 pub use outgoing::{Outgoing, WEBHOOK_REPLAY};
 pub use sender::{RESPONSE_LIMIT, SNIPPET_LIMIT, Sender};
 pub use target::{InvalidTarget, Target, WEBHOOK_TEST};

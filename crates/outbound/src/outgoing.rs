@@ -2,7 +2,9 @@
 
 use bytes::Bytes;
 use chrono::Utc;
-use common::event::{TRACEPARENT, WEBHOOK_ATTEMPT, WEBHOOK_ID, WEBHOOK_TIMESTAMP};
+use common::event::{
+    TRACEPARENT, WEBHOOK_ATTEMPT, WEBHOOK_ID, WEBHOOK_SIGNATURE, WEBHOOK_TIMESTAMP,
+};
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, InvalidHeaderValue};
 use uuid::Uuid;
 
@@ -15,7 +17,7 @@ pub const WEBHOOK_REPLAY: &str = "webhook-replay";
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// How many headers an attempt adds to its target's, at most.
-const ADDED: usize = 6;
+const ADDED: usize = 7;
 
 /// An event on its way to one target, for the `number`th time.
 #[derive(Clone, Debug)]
@@ -34,13 +36,24 @@ pub struct Outgoing<'a> {
     pub number: u32,
 }
 
+/// Why an event goes into no request.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum InvalidOutgoing {
+    /// A value has characters that stand in no header.
+    #[error("a value does not fit in a header")]
+    Header(#[from] InvalidHeaderValue),
+    /// It is to be signed, and no key is in force.
+    #[error("no key is left to sign with")]
+    Unsigned,
+}
+
 impl Outgoing<'_> {
     /// The target's headers and this attempt's, in one map that is allocated once.
     ///
     /// # Errors
-    /// That a value does not fit in a header. None is left out for that, and none can end its
-    /// header and begin another.
-    pub(crate) fn headers(&self, target: &Target) -> Result<HeaderMap, InvalidHeaderValue> {
+    /// That a value does not fit in a header, or that the target's keys have all ended. Nothing is
+    /// left out for that, and no value can end its header and begin another.
+    pub(crate) fn headers(&self, target: &Target) -> Result<HeaderMap, InvalidOutgoing> {
         let mut headers = HeaderMap::with_capacity(target.headers.len() + ADDED);
         // Appended, and not inserted: a target may have several of one name.
         for (name, value) in &target.headers {
@@ -48,7 +61,15 @@ impl Outgoing<'_> {
         }
         let mut put = |name, value| headers.insert(HeaderName::from_static(name), value);
         put(WEBHOOK_ID, HeaderValue::from_str(self.id)?);
-        put(WEBHOOK_TIMESTAMP, Utc::now().timestamp().into());
+        let timestamp = Utc::now().timestamp();
+        put(WEBHOOK_TIMESTAMP, timestamp.into());
+        if let Some(signer) = &target.signer {
+            let signature = signer.sign(self.id, timestamp, self.payload);
+            put(
+                WEBHOOK_SIGNATURE,
+                signature.ok_or(InvalidOutgoing::Unsigned)?,
+            );
+        }
         put(WEBHOOK_ATTEMPT, self.number.into());
         if let Some(traceparent) = self.traceparent {
             put(TRACEPARENT, HeaderValue::from_str(traceparent)?);

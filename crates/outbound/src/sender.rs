@@ -11,17 +11,22 @@ mod heard;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Method, Request};
-use hyper_util::client::legacy::Client;
+use http::{Method, Request, Response};
+use hyper::body::Incoming;
+use hyper_util::client::legacy::connect::capture_connection;
+use hyper_util::client::legacy::{self, Client};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::ClientConfig;
 use rustls::crypto::ring;
-use rustls_platform_verifier::BuilderVerifierExt;
+use rustls_platform_verifier::Verifier;
 use tokio::time::{Instant, timeout_at};
 
 use self::heard::Heard;
 use crate::attempt::Attempt;
+use crate::connection::Connection;
 use crate::connector::{Connector, Settings};
+use crate::egress::Egress;
+use crate::identity::ClientIdentity;
 use crate::outgoing::Outgoing;
 use crate::payload::{Payload, Sent};
 use crate::target::Target;
@@ -43,7 +48,7 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
 const IDLE_PER_HOST: usize = 64;
 
 /// How connections are opened, within the attempt's deadline, and how many are kept.
-const SETTINGS: Settings = Settings {
+pub(crate) const SETTINGS: Settings = Settings {
     timeout: Duration::from_secs(5),
     kept: 1024,
 };
@@ -51,25 +56,40 @@ const SETTINGS: Settings = Settings {
 /// One pooled client. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Sender {
+    connector: Connector,
     pooled: Client<Connector, Payload>,
     /// Opens a connection for every request.
     fresh: Client<Connector, Payload>,
 }
 
 impl Sender {
-    /// A sender that trusts the certificates the platform does.
+    /// A sender that goes where `egress` allows, and trusts the certificates that the platform
+    /// does, and those that `egress` adds.
     ///
     /// # Errors
     /// That TLS cannot be set up.
-    pub fn new() -> Result<Self, rustls::Error> {
-        let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+    pub fn new(egress: &Egress) -> Result<Self, rustls::Error> {
+        let provider = Arc::new(ring::default_provider());
+        let roots = egress.roots().iter().cloned();
+        let verifier = Verifier::new_with_extra_roots(roots, provider.clone())?;
+        let tls = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
-            .with_platform_verifier()?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(verifier))
             .with_no_client_auth();
-        Ok(Self::with(&Connector::new(&SETTINGS, tls)))
+        Ok(Self::with(Connector::new(&SETTINGS, egress, tls)))
     }
 
-    fn with(connector: &Connector) -> Self {
+    /// A sender that shows a certificate of its own to receivers that ask for one. It shares no
+    /// connection and no TLS session with this one.
+    ///
+    /// # Errors
+    /// That the certificate and its key do not go together, or are of no use.
+    pub fn with_identity(&self, identity: &ClientIdentity) -> Result<Self, rustls::Error> {
+        self.connector.with_identity(identity).map(Self::with)
+    }
+
+    fn with(connector: Connector) -> Self {
         let client = |idle_per_host| {
             Client::builder(TokioExecutor::new())
                 .pool_timer(TokioTimer::new())
@@ -82,6 +102,7 @@ impl Sender {
         Self {
             pooled: client(IDLE_PER_HOST),
             fresh: client(0),
+            connector,
         }
     }
 
@@ -91,16 +112,17 @@ impl Sender {
     pub fn unpooled(&self) -> Self {
         Self {
             pooled: self.fresh.clone(),
-            fresh: self.fresh.clone(),
+            ..self.clone()
         }
     }
 
-    /// Posts to the target.
+    /// Posts to the target; by the target's own sender, if it has one.
     pub async fn attempt(&self, target: &Target, outgoing: &Outgoing<'_>) -> Attempt {
         let started_at = Instant::now();
         let sent = Sent::default();
         let mut heard = Heard::default();
-        let exchange = self.exchange(target, outgoing, &sent, &mut heard);
+        let sender = target.sender.as_ref().unwrap_or(self);
+        let exchange = sender.exchange(target, outgoing, &sent, &mut heard);
         let ended = timeout_at(started_at + target.timeout, exchange).await;
         let sent_at = sent.get().copied();
         let failure = match ended {
@@ -121,13 +143,13 @@ impl Sender {
         heard: &mut Heard,
     ) -> Result<(), Failure> {
         let began_at = Instant::now();
-        let post = |client: &Client<_, _>| {
-            let request = request(target, outgoing, sent);
-            request.map(|request| client.request(request))
-        };
-        let response = match post(&self.pooled)?.await {
+        let response = match self
+            .post(&self.pooled, request(target, outgoing, sent)?)
+            .await
+        {
             Err(error) if heard.broke(&error, began_at) => {
-                let again = post(&self.fresh)?.await;
+                let again = request(target, outgoing, sent)?;
+                let again = self.post(&self.fresh, again).await;
                 again.inspect_err(|error| {
                     heard.broke(error, began_at);
                 })
@@ -137,6 +159,29 @@ impl Sender {
         let response = response.map_err(|error| failure::of(&error))?;
         heard.read(response, began_at).await;
         Ok(())
+    }
+
+    /// Sends a request, and sees to it that its connection does not grow too old.
+    async fn post(
+        &self,
+        client: &Client<Connector, Payload>,
+        mut request: Request<Payload>,
+    ) -> Result<Response<Incoming>, legacy::Error> {
+        let taken = capture_connection(&mut request);
+        let response = client.request(request).await?;
+        let connection = response.extensions().get::<Arc<Connection>>();
+        if connection.is_some_and(|connection| self.is_old(connection))
+            && let Some(connected) = &*taken.connection_metadata()
+        {
+            connected.poison();
+        }
+        Ok(response)
+    }
+
+    /// Whether it could be too old by the time that the pool gives it out again.
+    fn is_old(&self, connection: &Connection) -> bool {
+        let lifetime = self.connector.egress().connection_lifetime();
+        connection.age() + IDLE_TIMEOUT > lifetime
     }
 }
 

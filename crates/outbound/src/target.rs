@@ -5,7 +5,10 @@ use std::time::Duration;
 use common::event::USER_AGENT;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue, InvalidHeaderValue};
 use http::uri::{Authority, Uri};
+use signature::Signer;
 use url::Url;
+
+use crate::sender::Sender;
 
 /// Tells a receiver that an event did not happen: `true`.
 pub const WEBHOOK_TEST: &str = "webhook-test";
@@ -16,6 +19,9 @@ pub struct Target {
     pub(crate) uri: Uri,
     pub(crate) headers: HeaderMap,
     pub(crate) timeout: Duration,
+    pub(crate) signer: Option<Signer>,
+    /// Who sends to it, if not who is asked to.
+    pub(crate) sender: Option<Sender>,
 }
 
 /// Why an endpoint is none.
@@ -61,6 +67,8 @@ impl Target {
             uri,
             headers,
             timeout,
+            signer: None,
+            sender: None,
         })
     }
 
@@ -73,6 +81,29 @@ impl Target {
         bearer.set_sensitive(true);
         self.headers.insert(header::AUTHORIZATION, bearer);
         Ok(())
+    }
+
+    /// Lets every POST carry a header. Those that deliveries have of their own go before it.
+    ///
+    /// # Errors
+    /// That the name or the value stands in no request.
+    pub fn add_header(&mut self, name: &str, value: &str) -> Result<(), http::Error> {
+        let name = HeaderName::try_from(name)?;
+        let mut value = HeaderValue::try_from(value)?;
+        value.set_sensitive(true);
+        self.headers.append(name, value);
+        Ok(())
+    }
+
+    /// Lets every POST be signed.
+    pub fn sign_with(&mut self, signer: Signer) {
+        self.signer = Some(signer);
+    }
+
+    /// Lets every POST go by a sender of its own, as one that shows a client certificate, whoever
+    /// is asked to send it.
+    pub fn send_by(&mut self, sender: Sender) {
+        self.sender = Some(sender);
     }
 
     /// Lets every POST say that what it carries is a test.

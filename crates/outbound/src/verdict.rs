@@ -61,7 +61,11 @@ pub enum Failure {
     Http429,
     /// 5xx.
     Http5xx,
-    /// The event fits in no request: nothing was sent.
+    /// The operator's rules forbid the address, the port, or plain HTTP: nothing was sent.
+    BlockedAddress,
+    /// The proxy that all connections go through cannot be used.
+    Proxy,
+    /// The event fits in no request, or no key is left to sign it with: nothing was sent.
     InvalidRequest,
 }
 
@@ -83,6 +87,8 @@ impl Failure {
             Self::Http4xx => "http_4xx",
             Self::Http429 => "http_429",
             Self::Http5xx => "http_5xx",
+            Self::BlockedAddress => "blocked_address",
+            Self::Proxy => "proxy",
             Self::InvalidRequest => "invalid_request",
         }
     }

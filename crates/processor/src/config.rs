@@ -7,8 +7,10 @@ use anyhow::ensure;
 use clap::{Parser, value_parser};
 use common::human;
 use common::kafka::KafkaArgs;
+use common::secrets::SecretsArgs;
 use common::store::StoreArgs;
 use common::telemetry::TelemetryArgs;
+use outbound::EgressArgs;
 
 use crate::lanes::Limits;
 use crate::retry::Schedule;
@@ -97,9 +99,15 @@ pub struct Config {
     /// Where Kafka is.
     #[command(flatten)]
     pub kafka: KafkaArgs,
+    /// What opens the secrets of subscriptions.
+    #[command(flatten)]
+    pub secrets: SecretsArgs,
     /// Where Postgres is.
     #[command(flatten)]
     pub store: StoreArgs,
+    /// Where deliveries may go.
+    #[command(flatten)]
+    pub egress: EgressArgs,
     /// How logs are written.
     #[command(flatten)]
     pub telemetry: TelemetryArgs,
@@ -184,7 +192,8 @@ mod tests {
     use super::*;
 
     fn parsed(flags: &[&str]) -> Config {
-        Config::parse_from(std::iter::once(&"processor").chain(flags))
+        let required = ["processor", "--secrets-keys=-"];
+        Config::parse_from(required.iter().chain(flags))
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use common::secrets::Keyring;
 use common::store::subscriptions::{self, Row};
 use common::store::{circuits, replays};
 use sqlx::PgPool;
@@ -31,6 +32,8 @@ pub struct Follower {
     pub kind: Kind,
     pub engine: mpsc::Sender<Change>,
     pub attempt_timeout: Duration,
+    /// Opens what is secret of them.
+    pub keyring: Keyring,
 }
 
 impl Follower {
@@ -143,7 +146,7 @@ impl Follower {
 
     fn usable(&self, row: Row) -> Option<Arc<Subscription>> {
         let id = row.id;
-        match Subscription::new(row, self.attempt_timeout) {
+        match Subscription::new(row, &self.keyring, self.attempt_timeout) {
             Ok(subscription) => Some(Arc::new(subscription)),
             Err(why) => {
                 let why = format!("{why:#}");

@@ -6,6 +6,7 @@
 use anyhow::Context;
 use common::kafka::KafkaArgs;
 use common::probes::Component;
+use common::secrets::Keyring;
 use outbound::Sender;
 use sqlx::PgPool;
 use tokio::sync::{mpsc, watch};
@@ -43,6 +44,7 @@ pub struct Pipeline {
     pub group: String,
     pub db: PgPool,
     pub sender: Sender,
+    pub keyring: Keyring,
     pub budget: Budget,
     /// This replica, as the tables name it.
     pub owner: String,
@@ -117,6 +119,7 @@ impl Pipeline {
             kind: self.kind,
             engine,
             attempt_timeout: self.config.attempt_timeout,
+            keyring: self.keyring.clone(),
         };
         let known = follower.all().await?;
         let telling = follower.engine.send(known).await;

@@ -5,8 +5,10 @@ use anyhow::Context;
 use common::kafka::KafkaArgs;
 use common::lifecycle::join;
 use common::probes::{self, Component, Readiness};
+use common::secrets::Keyring;
+use common::store::subscriptions;
 use metrics_exporter_prometheus::PrometheusHandle;
-use outbound::Sender;
+use outbound::{Egress, Sender};
 use sqlx::PgPool;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -29,6 +31,7 @@ pub struct Service {
     kafka: Component,
     postgres: Component,
     sender: Sender,
+    keyring: Keyring,
     /// This replica, as the tables name it.
     owner: String,
 }
@@ -51,10 +54,16 @@ impl Service {
             readiness.component("postgres"),
         );
         postgres.up();
+        let egress = Egress::new(&config.egress)?;
+        let keyring = Keyring::new(&config.secrets.secrets_keys)?;
+        subscriptions::seal_all(&db, &keyring)
+            .await
+            .context("sealing the secrets of subscriptions")?;
         Ok(Self {
             admin: probes::bind(config.admin_listen).await?,
             routes: probes::router(readiness, metrics),
-            sender: Sender::new().context("setting up TLS")?,
+            sender: Sender::new(&egress).context("setting up TLS")?,
+            keyring,
             owner: format!("{}/{}", std::process::id(), Uuid::new_v4()),
             config,
             db,
@@ -104,6 +113,7 @@ impl Service {
             group: self.config.kafka_group.clone(),
             db: self.db.clone(),
             sender: self.sender.clone(),
+            keyring: self.keyring.clone(),
             budget: Budget::new(self.config.memory_budget),
             owner: self.owner.clone(),
             kafka_component: self.kafka.clone(),

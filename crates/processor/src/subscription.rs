@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use anyhow::Context;
 use common::filter::Filter;
+use common::secrets::Keyring;
 use common::store::subscriptions::{Row, State};
 use outbound::Target;
 use uuid::Uuid;
 
-use crate::policy::{self, Policy};
+use crate::policy::Policy;
 
 /// Made once per change, shared by all its deliveries.
 #[derive(Debug)]
@@ -31,20 +31,14 @@ impl Subscription {
     /// it has a time-out of its own.
     ///
     /// # Errors
-    /// What is wrong with a row that `api` would not have written.
-    pub fn new(row: Row, timeout: Duration) -> anyhow::Result<Self> {
-        let timeout = row.timeout_ms.map_or(timeout, policy::duration);
-        let mut target = Target::new(&row.url, timeout)?;
-        if let Some(auth_key) = &row.auth_key {
-            let authorized = target.authorize(auth_key.expose());
-            authorized.context("its auth_key does not fit in a header")?;
-        }
+    /// What is wrong with a row that `api` would not have written, or that its secrets do not open.
+    pub fn new(row: Row, keyring: &Keyring, timeout: Duration) -> anyhow::Result<Self> {
         Ok(Self {
+            target: Target::of(&row, keyring, timeout)?,
             id: row.id,
             active: row.state == State::Active,
             spills: row.state != State::Disabled,
             policy: Policy::try_from(&row).map_err(anyhow::Error::msg)?,
-            target,
             event_types: row.event_types,
             cities: row.cities,
             filter: row.filter.as_deref().map(Filter::compile).transpose()?,

@@ -4,10 +4,12 @@ use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use anyhow::Context;
 use clap::builder::BoolishValueParser;
 use common::human;
 use common::telemetry::TelemetryArgs;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
+use signature::{Verifier, VerifyingKey};
 
 use crate::faults::Faults;
 
@@ -24,6 +26,13 @@ pub struct Config {
     /// Answer 401 unless `Authorization: Bearer` carries this.
     #[arg(long, env = "WEBHOOK_TOKEN", hide_env_values = true, value_parser = token)]
     pub token: Option<SecretString>,
+    /// Answer 401 unless one of these keys verifies the signature: `whsec_…` or `whpk_…`, separated
+    /// by commas.
+    #[arg(long, env = "WEBHOOK_SECRET", hide_env_values = true, value_parser = token)]
+    pub secret: Option<SecretString>,
+    /// How old, and how far in the future, the time of a signature may be.
+    #[arg(long, env = "WEBHOOK_TOLERANCE", default_value = "5m", value_parser = human::duration)]
+    pub tolerance: Duration,
     /// Do not print a line for each delivery and each refusal.
     #[arg(long, env = "WEBHOOK_QUIET", value_parser = BoolishValueParser::new())]
     pub quiet: bool,
@@ -41,9 +50,29 @@ pub struct Config {
     pub telemetry: TelemetryArgs,
 }
 
+impl Config {
+    /// What verifies signatures, if they are to be verified. The keys are read here, and not with
+    /// the other settings, for those are shown when they are wrong.
+    ///
+    /// # Errors
+    /// Which of the keys is none, by its number, and why.
+    pub fn verifier(&self) -> anyhow::Result<Option<Verifier>> {
+        let Some(secret) = &self.secret else {
+            return Ok(None);
+        };
+        let keys = secret.expose_secret().split(',').zip(1..);
+        let keys = keys.map(|(text, number)| {
+            let key: Result<VerifyingKey, _> = text.trim().parse();
+            key.with_context(|| format!("reading key {number} of WEBHOOK_SECRET"))
+        });
+        let keys: Vec<_> = keys.collect::<anyhow::Result<_>>()?;
+        Ok(Some(Verifier::new(keys, self.tolerance)))
+    }
+}
+
 fn token(text: &str) -> Result<SecretString, String> {
     if text.is_empty() {
-        return Err("a token has at least one character".into());
+        return Err("it must have at least one character".into());
     }
     Ok(text.into())
 }

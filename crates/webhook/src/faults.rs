@@ -3,7 +3,7 @@
 //! 1. `--delay`: every request waits;
 //! 2. `--hang`: it is never answered;
 //! 3. `--status` that is no success: this is the answer, whatever came;
-//! 4. what is wrong with the request itself (401, 400, 413);
+//! 4. what is wrong with the request itself (401, 413, 400);
 //! 5. `--fail-rate`: that share of what is left is answered 500.
 //!
 //! What passes all five is received and answered 204, or with a `--status` that is a success.

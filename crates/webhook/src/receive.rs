@@ -12,8 +12,10 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use bytes::Bytes;
+use chrono::Utc;
 use common::event::{WEBHOOK_ATTEMPT, WEBHOOK_ID};
 use secrecy::{ExposeSecret, SecretString};
+use signature::Verifier;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -33,6 +35,7 @@ pub struct Receiver {
     faults: Faults,
     dice: Dice,
     token: Option<SecretString>,
+    verifier: Option<Verifier>,
     /// Takes the lines to print; `None` when quiet.
     lines: Option<mpsc::Sender<String>>,
     stop: CancellationToken,
@@ -44,9 +47,10 @@ type Refusal = (StatusCode, String);
 type Body = Result<Bytes, BytesRejection>;
 
 impl Receiver {
-    /// A receiver that has received nothing.
+    /// A receiver that has received nothing. Without a `verifier` it verifies no signature.
     pub fn new(
         config: &Config,
+        verifier: Option<Verifier>,
         lines: Option<mpsc::Sender<String>>,
         stop: CancellationToken,
     ) -> Self {
@@ -55,6 +59,7 @@ impl Receiver {
             faults: config.faults.clone(),
             dice: Dice::new(&config.faults),
             token: config.token.clone(),
+            verifier,
             lines,
             stop,
         }
@@ -90,8 +95,9 @@ impl Receiver {
             return Err((status, format!("told to answer {status}")));
         }
         self.authorize(headers)?;
-        let id = webhook_id(headers)?;
         let body = body.map_err(|rejection| (rejection.status(), rejection.body_text()))?;
+        self.verify(headers, &body)?;
+        let id = webhook_id(headers)?;
         if self.dice.fails() {
             return Err((StatusCode::INTERNAL_SERVER_ERROR, "told to fail".into()));
         }
@@ -106,6 +112,13 @@ impl Receiver {
             )),
             _ => Ok(()),
         }
+    }
+
+    fn verify(&self, headers: &HeaderMap, body: &[u8]) -> Result<(), Refusal> {
+        let verified = self.verifier.as_ref().map_or(Ok(()), |verifier| {
+            verifier.verify(headers, body, Utc::now())
+        });
+        verified.map_err(|why| (StatusCode::UNAUTHORIZED, why.to_string()))
     }
 
     async fn receive(&self, delivery: Delivery) -> Response {
@@ -247,7 +260,7 @@ mod tests {
     async fn a_delay_ends_with_a_stop() {
         let config = Config::parse_from(["webhook", "--delay", "1h"]);
         let stop = CancellationToken::new();
-        let receiver = Receiver::new(&config, None, stop.clone());
+        let receiver = Receiver::new(&config, None, None, stop.clone());
         let began = Instant::now();
         tokio::join!(receiver.delay(), async { stop.cancel() });
         assert!(began.elapsed().is_zero());

@@ -8,6 +8,7 @@ use anyhow::Context;
 use common::lifecycle::join;
 use common::probes::{self, Readiness};
 use metrics_exporter_prometheus::PrometheusHandle;
+use signature::Verifier;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -28,19 +29,22 @@ pub struct Service {
     config: Config,
     listener: TcpListener,
     metrics: PrometheusHandle,
+    verifier: Option<Verifier>,
 }
 
 impl Service {
-    /// Takes the port.
+    /// Reads the keys and takes the port.
     ///
     /// # Errors
-    /// That it cannot be listened on.
+    /// That a key is none, or that the port cannot be listened on.
     pub async fn new(config: &Config, metrics: PrometheusHandle) -> anyhow::Result<Self> {
+        let verifier = config.verifier()?;
         let listener = probes::bind(config.listen).await?;
         Ok(Self {
             config: config.clone(),
             listener,
             metrics,
+            verifier,
         })
     }
 
@@ -62,7 +66,7 @@ impl Service {
         readiness.component("http").up();
         let mut tasks = JoinSet::new();
         let lines = (!self.config.quiet).then(|| start_printer(&mut tasks));
-        let receiver = Receiver::new(&self.config, lines, stop.clone());
+        let receiver = Receiver::new(&self.config, self.verifier, lines, stop.clone());
         let routes = receiver.routes(probes::router(readiness, self.metrics));
         tasks.spawn(probes::serve(self.listener, routes, stop.clone()));
         join(tasks, &stop).await

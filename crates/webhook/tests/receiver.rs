@@ -4,6 +4,7 @@
 
 mod client;
 mod harness;
+mod signatures;
 
 use std::time::Duration;
 

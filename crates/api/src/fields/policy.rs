@@ -17,6 +17,8 @@ const TIMEOUT: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::fro
 const DISABLE_AFTER: RangeInclusive<Duration> =
     Duration::from_mins(1)..=Duration::from_hours(365 * 24);
 
+const GRACE: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_hours(7 * 24);
+
 /// Below it a rate is no rate: one delivery in a quarter of an hour.
 const RATE: RangeInclusive<f64> = 0.001..=100_000.0;
 const IN_FLIGHT: RangeInclusive<i64> = 1..=1000;
@@ -60,6 +62,8 @@ durations! {
     Timeout: TIMEOUT, "5s";
     /// After how long of nothing but failures it is disabled, as `5d`: 1 minute to 365 days.
     DisableAfter: DISABLE_AFTER, "5d";
+    /// For how long an exchanged secret goes on signing, as `24h`: 0 s to 7 days.
+    GracePeriod: GRACE, "24h";
 }
 
 /// The waits between attempts: 1 to 20 of them.

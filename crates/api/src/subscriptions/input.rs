@@ -1,12 +1,18 @@
 //! What clients set of a subscription, as bodies that cannot be wrong.
 
-use common::store::subscriptions::{AuthKey, Coalesce, Ordering, Settings};
+use anyhow::Context;
+use common::secrets::Keyring;
+use common::store::subscriptions::{Auth, AuthKey, Coalesce, Ordering, Row, Secrets, Settings};
+use outbound::{Egress, Refused};
+use secrecy::SecretString;
 use serde::{Deserialize, Deserializer};
 use utoipa::ToSchema;
+use uuid::Uuid;
 
+use crate::error::ApiError;
 use crate::fields::{
     Cities, Description, DisableAfter, Endpoint, EventTypes, FilterSource, MaxAge, MaxInFlight,
-    Name, RateLimit, RetrySchedule, Timeout,
+    Name, NewAuth, RateLimit, RetrySchedule, SigningSecret, Timeout,
 };
 
 /// A subscription to be made.
@@ -26,6 +32,11 @@ pub struct NewSubscription {
     /// Travels as `Authorization: Bearer …` on each POST to the endpoint. Visible ASCII.
     #[schema(value_type = Option<String>, min_length = 1, max_length = 1024, write_only)]
     auth_key: Option<AuthKey>,
+    /// How each POST authenticates; only by its signature, unless given.
+    auth: Option<NewAuth>,
+    /// What each POST is signed with (Standard Webhooks); made here, unless given.
+    #[schema(value_type = Option<String>, pattern = "^whsec_", write_only)]
+    signing_secret: Option<SigningSecret>,
     /// Which types of events it gets; every type but operational ones, unless given.
     event_types: Option<EventTypes>,
     /// Which cities' events it gets; every city's, unless given.
@@ -45,13 +56,34 @@ pub struct NewSubscription {
     disable_after: Option<DisableAfter>,
 }
 
-impl From<NewSubscription> for Settings {
-    fn from(new: NewSubscription) -> Self {
-        Self {
+impl NewSubscription {
+    /// Holds it against the rules of this process.
+    pub fn check(&self, egress: &Egress) -> Result<(), Refused> {
+        self.url.check(egress)
+    }
+
+    /// Its settings, with what is secret of them sealed for that id, and what it is signed with.
+    pub fn seal(
+        mut self,
+        keyring: &Keyring,
+        id: Uuid,
+    ) -> Result<(Settings, SecretString), ApiError> {
+        let secret = self.signing_secret.take();
+        let secret = secret.unwrap_or_else(SigningSecret::generate).into_inner();
+        let (auth_key, auth) = (self.auth_key.take(), self.auth.take());
+        let auth = one_way(auth_key.map(AuthKey::into), auth)?.unwrap_or_default();
+        let secrets = Secrets::new(secret.clone(), auth);
+        Ok((self.settings(keyring, id, &secrets), secret))
+    }
+
+    fn settings(self, keyring: &Keyring, id: Uuid, secrets: &Secrets) -> Settings {
+        let new = self;
+        Settings {
             name: new.name.into(),
             description: new.description.map(Into::into),
             url: new.url.into(),
-            auth_key: new.auth_key,
+            secrets: secrets.seal(keyring, id),
+            auth_kind: secrets.auth.kind(),
             event_types: new.event_types.map(Into::into),
             cities: new.cities.map(Into::into),
             retry_schedule_ms: new.retry_schedule.map(Into::into),
@@ -89,6 +121,9 @@ pub struct SubscriptionPatch {
     #[schema(value_type = Option<String>, min_length = 1, max_length = 1024, write_only)]
     auth_key: Change<AuthKey>,
     #[serde(default)]
+    #[schema(value_type = Option<NewAuth>)]
+    auth: Change<NewAuth>,
+    #[serde(default)]
     #[schema(value_type = Option<EventTypes>)]
     event_types: Change<EventTypes>,
     #[serde(default)]
@@ -124,13 +159,38 @@ pub struct SubscriptionPatch {
 }
 
 impl SubscriptionPatch {
-    /// The settings as they are after the change.
-    pub fn apply(self, to: Settings) -> Settings {
+    /// Holds what it changes against the rules of this process.
+    pub fn check(&self, egress: &Egress) -> Result<(), Refused> {
+        self.url.as_ref().map_or(Ok(()), |url| url.check(egress))
+    }
+
+    /// The settings of that row as they are after the change.
+    pub fn apply(mut self, keyring: &Keyring, to: Row) -> Result<Settings, ApiError> {
+        let auth_key = std::mem::take(&mut self.auth_key).asked();
+        let auth = std::mem::take(&mut self.auth).asked();
+        let sealed = to.sealed().context("reading the secrets it has");
+        let mut sealed = sealed.map_err(ApiError::Internal)?;
+        let (id, mut kind) = (to.id, to.auth_kind);
+        if let Some(auth) = one_way(auth_key, auth)? {
+            let secrets = Secrets::open(keyring, id, &sealed);
+            let secrets = secrets.context("opening the secrets it has");
+            let mut secrets = secrets.map_err(ApiError::Internal)?;
+            secrets.auth = auth;
+            (sealed, kind) = (secrets.seal(keyring, id), secrets.auth.kind());
+        }
+        Ok(self.settings(Settings {
+            auth_kind: kind,
+            ..Settings::of(to, sealed)
+        }))
+    }
+
+    fn settings(self, to: Settings) -> Settings {
         Settings {
             name: self.name.map_or(to.name, Into::into),
             description: self.description.of(to.description),
             url: self.url.map_or(to.url, Into::into),
-            auth_key: self.auth_key.of(to.auth_key),
+            secrets: to.secrets,
+            auth_kind: to.auth_kind,
             event_types: self.event_types.of(to.event_types),
             cities: self.cities.of(to.cities),
             retry_schedule_ms: self.retry_schedule.of(to.retry_schedule_ms),
@@ -153,6 +213,31 @@ enum Change<T> {
     Keep,
     Clear,
     Set(T),
+}
+
+impl<T: Into<Auth>> Change<T> {
+    /// What it asks for, if it does: `null` is none.
+    fn asked(self) -> Option<Auth> {
+        match self {
+            Self::Keep => None,
+            Self::Clear => Some(Auth::None),
+            Self::Set(auth) => Some(auth.into()),
+        }
+    }
+}
+
+/// `auth_key` is short for one of the ways that `auth` knows: together they would be two.
+fn one_way<A: Into<Auth>>(
+    auth_key: Option<Auth>,
+    auth: Option<A>,
+) -> Result<Option<Auth>, ApiError> {
+    match (auth_key, auth) {
+        (Some(_), Some(_)) => Err(ApiError::InvalidField {
+            pointer: "/auth".into(),
+            detail: "must not be given together with `auth_key`, which is short for bearer".into(),
+        }),
+        (auth_key, auth) => Ok(auth_key.or(auth.map(Into::into))),
+    }
 }
 
 impl<T> Change<T> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use common::human;
-use common::store::subscriptions::{Coalesce, Ordering, Row, State};
+use common::store::subscriptions::{AuthKind, Coalesce, Ordering, Row, State};
 use common::store::{circuits, cursors, undelivered};
 use serde::Serialize;
 use sqlx::PgPool;
@@ -44,8 +44,8 @@ pub struct Subscription {
     description: Option<String>,
     /// Where deliveries go.
     url: String,
-    /// How deliveries authenticate; the secret itself is never read back.
-    auth: Option<Auth>,
+    /// How deliveries authenticate; what is secret of it is never read back.
+    auth: Auth,
     /// `null`: every type but operational ones.
     event_types: Option<Vec<String>>,
     /// `null`: every city.
@@ -77,12 +77,34 @@ pub struct Subscription {
     updated_at: DateTime<Utc>,
 }
 
+/// A subscription that was just made.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({
+    "id": "0199b0c2-7c1e-7d52-a0a5-4f0f6a3a9b11", "name": "my-web-hook",
+    "description": "Web hook - Test", "url": "http://localhost:9099", "auth": {"kind": "bearer"},
+    "event_types": null, "cities": null, "filter": null, "retry_schedule": null, "max_age": null,
+    "timeout": null, "rate_limit": null, "max_in_flight": null, "ordering": "none",
+    "coalesce": "none", "disable_after": null, "state": "active", "disabled_reason": null,
+    "disabled_at": null,
+    "circuit": {
+        "state": "closed", "failing_since": null, "last_failure": null, "last_failure_at": null,
+        "opened_at": null, "next_probe_at": null
+    },
+    "held_back": null, "expired": 0, "superseded": 0,
+    "created_at": "2026-11-23T20:00:00Z", "updated_at": "2026-11-23T20:00:00Z",
+    "signing_secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+}))]
+pub struct NewlyMade {
+    #[serde(flatten)]
+    pub subscription: Subscription,
+    /// What its deliveries are signed with (Standard Webhooks). It is shown this once.
+    pub signing_secret: String,
+}
+
 /// How deliveries authenticate to the receiver.
 #[derive(Debug, Serialize, ToSchema)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Auth {
-    /// `Authorization: Bearer …`
-    Bearer,
+pub struct Auth {
+    kind: AuthKind,
 }
 
 /// What its receiver's failures led to.
@@ -191,7 +213,9 @@ impl Fare {
             name: row.name,
             description: row.description,
             url: row.url,
-            auth: row.auth_key.map(|_| Auth::Bearer),
+            auth: Auth {
+                kind: row.auth_kind,
+            },
             event_types: row.event_types,
             cities: row.cities,
             filter: row.filter,

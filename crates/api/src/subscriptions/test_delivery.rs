@@ -242,6 +242,9 @@ async fn test(
         replay: None,
         number: 1,
     };
-    let attempt = app.tester.attempt(&subscription, &outgoing).await?;
+    let attempt = app
+        .tester
+        .attempt(&subscription, &app.keyring, &outgoing)
+        .await?;
     Ok(axum::Json(TestDelivery::of(attempt, event.id)))
 }

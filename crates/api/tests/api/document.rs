@@ -45,7 +45,7 @@ async fn every_route_is_in_the_document() {
     let paths = document["paths"].as_object().expect("paths");
     let described: BTreeSet<&str> = paths.keys().map(String::as_str).collect();
     assert_eq!(served, described);
-    assert_eq!(described.len(), 19);
+    assert_eq!(described.len(), 20);
 }
 
 #[tokio::test]
@@ -100,6 +100,7 @@ async fn the_webhook_names_the_headers_that_subscribers_get() {
         [
             "webhook-id",
             "webhook-timestamp",
+            "webhook-signature",
             "webhook-attempt",
             "authorization",
             "user-agent",

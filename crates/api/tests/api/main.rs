@@ -8,6 +8,7 @@ mod pages;
 mod policies;
 mod refusals;
 mod replays;
+mod secrets;
 mod subscriptions;
 mod support;
 mod test_delivery;

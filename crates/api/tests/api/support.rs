@@ -8,7 +8,9 @@ use axum::body::{Body, Bytes, to_bytes};
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
 use common::kafka::KafkaArgs;
 use common::probes::{self, Readiness};
+use common::secrets::Keyring;
 use metrics_exporter_prometheus::PrometheusBuilder;
+use outbound::{Egress, EgressArgs};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use tower::ServiceExt;
@@ -63,14 +65,23 @@ pub fn api(db: PgPool, request_timeout: Duration) -> api::Api {
     api_with(db, Log::new(&kafka("updates")), request_timeout)
 }
 
+/// The keys of the tests.
+pub fn keyring() -> Keyring {
+    let keys = "test:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+    Keyring::new(&keys.into()).expect("keys")
+}
+
 /// The API over `db` and `log`.
 pub fn api_with(db: PgPool, log: Log, request_timeout: Duration) -> api::Api {
+    let egress = Egress::new(&EgressArgs::default()).expect("rules");
     let metrics = PrometheusBuilder::new().build_recorder().handle();
     api::routes(
         AppState {
             db,
             log,
-            tester: Tester::new(ATTEMPT_TIMEOUT).expect("TLS"),
+            tester: Tester::new(ATTEMPT_TIMEOUT, &egress).expect("TLS"),
+            egress,
+            keyring: keyring(),
         },
         probes::router(Readiness::default(), metrics),
         request_timeout,

@@ -4,12 +4,16 @@
 //! processors read that row again.
 
 mod columns;
+mod secrets;
 
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgExecutor};
 use uuid::Uuid;
 
-pub use columns::{AuthKey, Coalesce, MAX_AUTH_KEY_BYTES, Ordering, State};
+pub use columns::{AuthKey, AuthKind, Coalesce, MAX_AUTH_KEY_BYTES, Ordering, State};
+pub use secrets::{Auth, Secrets, SigningSecret, Unopened, reseal_all, seal_all};
+
+use crate::secrets::Sealed;
 
 /// The channel on which a change of any row is told, with the row's id.
 pub const CHANGED: &str = "subscription_changed";
@@ -25,8 +29,12 @@ pub struct Row {
     pub description: Option<String>,
     /// The endpoint: an absolute http or https URL.
     pub url: String,
-    /// The bearer token of each POST.
-    pub auth_key: Option<AuthKey>,
+    /// What is secret of it, sealed: see [`Row::secrets`].
+    pub secrets: Option<Vec<u8>>,
+    /// The id of the key that opens it.
+    pub secrets_key_id: Option<String>,
+    /// How each POST authenticates.
+    pub auth_kind: AuthKind,
     /// Types it wants, exact or ending in `.*`; `None` means every one.
     pub event_types: Option<Vec<String>>,
     /// Cities it wants; `None` means every one.
@@ -71,8 +79,10 @@ pub struct Settings {
     pub description: Option<String>,
     /// See [`Row::url`].
     pub url: String,
-    /// See [`Row::auth_key`].
-    pub auth_key: Option<AuthKey>,
+    /// See [`Row::secrets`].
+    pub secrets: Sealed,
+    /// See [`Row::auth_kind`].
+    pub auth_kind: AuthKind,
     /// See [`Row::event_types`].
     pub event_types: Option<Vec<String>>,
     /// See [`Row::cities`].
@@ -97,13 +107,15 @@ pub struct Settings {
     pub disable_after_ms: Option<i64>,
 }
 
-impl From<Row> for Settings {
-    fn from(row: Row) -> Self {
+impl Settings {
+    /// Those of a row, with what is secret of it.
+    pub fn of(row: Row, secrets: Sealed) -> Self {
         Self {
             name: row.name,
             description: row.description,
             url: row.url,
-            auth_key: row.auth_key,
+            secrets,
+            auth_kind: row.auth_kind,
             event_types: row.event_types,
             cities: row.cities,
             retry_schedule_ms: row.retry_schedule_ms,
@@ -125,7 +137,8 @@ macro_rules! rows {
         sqlx::query_as!(
             Row,
             $before
-                + r#" id, name, description, url, auth_key AS "auth_key: _", event_types, cities,
+                + r#" id, name, description, url, secrets, secrets_key_id,
+                      auth_kind AS "auth_kind: AuthKind", event_types, cities,
                       state AS "state: State", disabled_reason, disabled_at, retry_schedule_ms,
                       max_age_ms, timeout_ms, rate_limit, max_in_flight,
                       ordering AS "ordering: Ordering", coalesce AS "coalesce: Coalesce", filter,
@@ -146,7 +159,9 @@ macro_rules! write_settings {
             $settings.name,
             $settings.description.as_deref(),
             $settings.url,
-            $settings.auth_key.as_ref().map(AuthKey::expose),
+            $settings.secrets.bytes,
+            $settings.secrets.key_id,
+            $settings.auth_kind as AuthKind,
             $settings.event_types.as_deref(),
             $settings.cities.as_deref(),
             $settings.retry_schedule_ms.as_deref(),
@@ -162,18 +177,19 @@ macro_rules! write_settings {
     };
 }
 
-/// Adds a subscription, active.
+/// Adds a subscription, active, with an id for which its secrets were sealed.
 ///
 /// # Errors
 /// The constraint `subscriptions_name_key` when the name is taken.
-pub async fn insert(db: impl PgExecutor<'_>, settings: &Settings) -> sqlx::Result<Row> {
+pub async fn insert(db: impl PgExecutor<'_>, id: Uuid, settings: &Settings) -> sqlx::Result<Row> {
     write_settings!(
         "INSERT INTO subscriptions
-            (id, name, description, url, auth_key, event_types, cities, retry_schedule_ms,
-             max_age_ms, timeout_ms, rate_limit, max_in_flight, ordering, coalesce, filter,
-             disable_after_ms)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) RETURNING",
-        Uuid::now_v7(),
+            (id, name, description, url, secrets, secrets_key_id, auth_kind, event_types, cities,
+             retry_schedule_ms, max_age_ms, timeout_ms, rate_limit, max_in_flight, ordering,
+             coalesce, filter, disable_after_ms)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
+         RETURNING",
+        id,
         settings
     )
     .fetch_one(db)
@@ -189,10 +205,10 @@ pub async fn insert(db: impl PgExecutor<'_>, settings: &Settings) -> sqlx::Resul
 pub async fn update(db: &mut PgConnection, id: Uuid, settings: &Settings) -> sqlx::Result<Row> {
     write_settings!(
         "UPDATE subscriptions
-         SET (name, description, url, auth_key, event_types, cities, retry_schedule_ms, max_age_ms,
-              timeout_ms, rate_limit, max_in_flight, ordering, coalesce, filter, disable_after_ms,
-              updated_at)
-           = ($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, now())
+         SET (name, description, url, secrets, secrets_key_id, auth_kind, event_types, cities,
+              retry_schedule_ms, max_age_ms, timeout_ms, rate_limit, max_in_flight, ordering,
+              coalesce, filter, disable_after_ms, updated_at)
+           = ($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, now())
          WHERE id = $1 RETURNING",
         id,
         settings

@@ -4,11 +4,15 @@ use std::io;
 
 use rustls::pki_types::InvalidDnsNameError;
 
+use crate::egress::{ProxyError, Refused};
 use crate::verdict::Failure;
 
 /// The step that failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// The rules of this process forbid it.
+    #[error("the connection is not allowed")]
+    Blocked(#[from] Refused),
     /// The name has no address, or the resolver does not answer.
     #[error("the name could not be resolved")]
     NotResolved(#[source] io::Error),
@@ -18,6 +22,9 @@ pub enum Error {
     /// No address could be connected to.
     #[error("no address could be connected to")]
     Connect(#[source] io::Error),
+    /// The proxy opens no connection.
+    #[error("the proxy opened no connection")]
+    Proxy(#[source] ProxyError),
     /// The host's name can be in no certificate.
     #[error("the name can be in no certificate")]
     NoServerName(#[source] InvalidDnsNameError),
@@ -30,6 +37,7 @@ impl Error {
     /// Its class.
     pub fn failure(&self) -> Failure {
         match self {
+            Self::Blocked(_) => Failure::BlockedAddress,
             Self::NotResolved(_) => Failure::Dns,
             Self::TimedOut => Failure::ConnectTimeout,
             Self::Connect(error) => match error.kind() {
@@ -37,6 +45,8 @@ impl Error {
                 io::ErrorKind::TimedOut => Failure::ConnectTimeout,
                 _ => Failure::Connect,
             },
+            Self::Proxy(ProxyError::Unusable(_)) => Failure::Proxy,
+            Self::Proxy(ProxyError::Refused(_)) => Failure::Connect,
             Self::NoServerName(_) | Self::Tls(_) => Failure::Tls,
         }
     }

@@ -1,8 +1,13 @@
 //! Each promise against a receiver that is a bare socket, so that it may misbehave.
 
+mod dns;
+mod identity;
+mod lifetime;
 mod misbehaving;
 mod pool;
 mod promises;
+mod proxied;
+mod signed;
 mod tls;
 
 use std::net::SocketAddr;
@@ -14,6 +19,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use super::*;
+use crate::egress::tests::args;
 
 const SHORT: Duration = Duration::from_millis(300);
 
@@ -24,7 +30,12 @@ const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
 
 /// A sender that trusts those, and nobody else.
 fn trusting(roots: RootCertStore) -> Sender {
-    Sender::with(&Connector::new(&SETTINGS, tls(roots)))
+    Sender::with(Connector::new(&SETTINGS, &egress(""), tls(roots)))
+}
+
+/// The rules that these flags say, and for the rest those of development.
+fn egress(flags: &str) -> Egress {
+    Egress::new(&args(flags)).unwrap()
 }
 
 fn tls(roots: RootCertStore) -> ClientConfig {
@@ -33,6 +44,11 @@ fn tls(roots: RootCertStore) -> ClientConfig {
         .unwrap()
         .with_root_certificates(roots)
         .with_no_client_auth()
+}
+
+/// TLS that trusts nobody.
+pub(crate) fn no_roots() -> ClientConfig {
+    tls(RootCertStore::empty())
 }
 
 fn sender() -> Sender {
@@ -67,8 +83,14 @@ struct Receiver {
 
 impl Receiver {
     async fn new() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}/hook", listener.local_addr().unwrap());
+        Self::at("127.0.0.1:0".parse().unwrap(), "127.0.0.1").await
+    }
+
+    /// One that listens there, and is asked for by that name.
+    async fn at(address: SocketAddr, name: &str) -> Self {
+        let listener = TcpListener::bind(address).await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let url = format!("http://{name}:{port}/hook");
         Self { url, listener }
     }
 

@@ -1,6 +1,7 @@
 //! The engine between channels, without Kafka and Postgres.
 
 use super::*;
+use outbound::{Egress, EgressArgs};
 use tokio::task::JoinSet;
 
 use crate::subscription::tests::subscription;
@@ -54,7 +55,7 @@ impl Outside {
                 catch_up_rate: 1000.0,
             },
         };
-        let sender = Sender::new().unwrap();
+        let sender = Sender::new(&Egress::new(&EgressArgs::default()).unwrap()).unwrap();
         let owned = watch::channel(Vec::new()).0;
         let engine = Engine::new(settings, sender, budget.clone(), (entries, commands), owned);
         let mut running = JoinSet::new();

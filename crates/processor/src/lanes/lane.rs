@@ -260,12 +260,14 @@ fn counts(failure: Failure) -> bool {
         | Failure::Timeout
         | Failure::Reset
         | Failure::Aborted
+        | Failure::Proxy
         | Failure::Http429
         | Failure::Http5xx => true,
         Failure::Protocol
         | Failure::Redirect
         | Failure::Gone
         | Failure::Http4xx
+        | Failure::BlockedAddress
         | Failure::InvalidRequest => false,
     }
 }
@@ -285,6 +287,8 @@ fn burden(failure: Failure, status: Option<u16>) -> Burden {
         | Failure::ConnectRefused
         | Failure::ConnectTimeout
         | Failure::Connect
+        | Failure::BlockedAddress
+        | Failure::Proxy
         | Failure::Tls => Burden::Unreachable,
         _ => Burden::Other,
     }

@@ -49,6 +49,11 @@ fn failed(failure: Failure) -> &'static str {
         Failure::Http4xx => "it refuses the event: the response may say why",
         Failure::Http429 => "it wants fewer requests: set `rate_limit`, or try later",
         Failure::Http5xx => "it failed by a fault of its own: look in its log",
+        Failure::BlockedAddress => {
+            "the rules of egress forbid its address, its port or plain HTTP: use another `url`, or \
+             have the operator allow it (`EGRESS_ALLOW`, `EGRESS_PORTS`)"
+        }
+        Failure::Proxy => "the egress proxy cannot be used: have the operator look at it",
         Failure::InvalidRequest => "the event fits in no request: look at its id",
     }
 }

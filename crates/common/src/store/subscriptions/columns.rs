@@ -48,6 +48,35 @@ pub enum Coalesce {
     LatestPerKey,
 }
 
+/// How a subscription's deliveries authenticate to its receiver.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema, sqlx::Type)]
+#[sqlx(type_name = "text", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub enum AuthKind {
+    /// Not at all, beyond their signature.
+    #[default]
+    None,
+    /// `Authorization: Bearer …`
+    Bearer,
+    /// `Authorization: Basic …`
+    Basic,
+    /// A header of its own.
+    Header,
+}
+
+impl AuthKind {
+    /// As the column has it.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Bearer => "bearer",
+            Self::Basic => "basic",
+            Self::Header => "header",
+        }
+    }
+}
+
 /// The longest [`AuthKey`], in bytes.
 pub const MAX_AUTH_KEY_BYTES: usize = 1024;
 

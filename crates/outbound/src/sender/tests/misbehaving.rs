@@ -146,7 +146,11 @@ async fn opening_a_connection_has_a_bound_of_its_own() {
         timeout: SHORT,
         ..SETTINGS
     };
-    let sender = Sender::with(&Connector::new(&settings, tls(RootCertStore::empty())));
+    let sender = Sender::with(Connector::new(
+        &settings,
+        &egress(""),
+        tls(RootCertStore::empty()),
+    ));
     let attempt = post(&sender, &target(&format!("http://{address}/"), LONG)).await;
     assert_eq!(attempt.failure, Some(Failure::ConnectTimeout));
     assert!((SHORT..2 * SHORT).contains(&attempt.latency));

@@ -160,7 +160,11 @@ async fn however_many_hosts_there_are_few_connections_are_kept() {
         kept: 10,
         ..SETTINGS
     };
-    let sender = Sender::with(&Connector::new(&settings, tls(RootCertStore::empty())));
+    let sender = Sender::with(Connector::new(
+        &settings,
+        &egress(""),
+        tls(RootCertStore::empty()),
+    ));
     let answer = async {
         let mut streams = Vec::new();
         for _ in 0..HOSTS {

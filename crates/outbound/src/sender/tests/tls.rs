@@ -2,6 +2,8 @@
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
 use rustls::{ProtocolVersion, ServerConfig, ServerConnection};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -10,38 +12,61 @@ use super::*;
 use crate::verdict::Verdict;
 
 /// Who signs the receivers' certificates.
-struct Authority(CertifiedIssuer<'static, KeyPair>);
+pub(super) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let mut params = CertificateParams::new([]).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let signed = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap());
         Self(signed.unwrap())
     }
 
-    fn sender(&self) -> Sender {
+    pub(super) fn issuer(&self) -> &CertifiedIssuer<'static, KeyPair> {
+        &self.0
+    }
+
+    pub(super) fn roots(&self) -> RootCertStore {
         let mut roots = RootCertStore::empty();
         roots.add(self.0.der().clone()).unwrap();
-        trusting(roots)
+        roots
+    }
+
+    pub(super) fn sender(&self) -> Sender {
+        trusting(self.roots())
     }
 
     /// A receiver with a certificate for that name, valid until that year.
-    fn receiver(&self, name: &str, until: i32) -> TlsAcceptor {
+    pub(super) fn receiver(&self, name: &str, until: i32) -> TlsAcceptor {
+        let (certificate, key) = self.certificate(name, until);
+        acceptor(&certificate, &key, WebPkiClientVerifier::no_client_auth())
+    }
+
+    /// A receiver that asks for a certificate.
+    pub(super) fn asking(&self, name: &str, clients: Arc<dyn ClientCertVerifier>) -> TlsAcceptor {
+        let (certificate, key) = self.certificate(name, 2099);
+        acceptor(&certificate, &key, clients)
+    }
+
+    fn certificate(&self, name: &str, until: i32) -> (rcgen::Certificate, KeyPair) {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new([name.to_owned()]).unwrap();
         params.not_before = date_time_ymd(2000, 1, 1);
         params.not_after = date_time_ymd(until, 2, 3);
-        acceptor(&params.signed_by(&key, &self.0).unwrap(), &key)
+        (params.signed_by(&key, &self.0).unwrap(), key)
     }
 }
 
-fn acceptor(certificate: &rcgen::Certificate, key: &KeyPair) -> TlsAcceptor {
+fn acceptor(
+    certificate: &rcgen::Certificate,
+    key: &KeyPair,
+    clients: Arc<dyn ClientCertVerifier>,
+) -> TlsAcceptor {
     let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
     let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
-        .with_no_client_auth()
+        .with_client_cert_verifier(clients)
         .with_single_cert(vec![certificate.der().clone()], key)
         .unwrap();
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
@@ -49,7 +74,10 @@ fn acceptor(certificate: &rcgen::Certificate, key: &KeyPair) -> TlsAcceptor {
 }
 
 /// Answers one request by TLS, if it comes to that.
-async fn answer(listener: &TcpListener, acceptor: &TlsAcceptor) -> Option<TlsStream<TcpStream>> {
+pub(super) async fn answer(
+    listener: &TcpListener,
+    acceptor: &TlsAcceptor,
+) -> Option<TlsStream<TcpStream>> {
     let (tcp, _) = listener.accept().await.unwrap();
     let mut stream = acceptor.accept(tcp).await.ok()?;
     request(&mut stream).await;
@@ -107,7 +135,11 @@ async fn a_bad_certificate_is_a_failure_of_tls() {
     for (what, acceptor) in [
         (
             "self-signed",
-            acceptor(&params.self_signed(&key).unwrap(), &key),
+            acceptor(
+                &params.self_signed(&key).unwrap(),
+                &key,
+                WebPkiClientVerifier::no_client_auth(),
+            ),
         ),
         ("another's", Authority::new().receiver("localhost", 2099)),
         ("expired", authority.receiver("localhost", 2001)),

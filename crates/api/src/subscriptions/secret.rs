@@ -1,0 +1,91 @@
+//! `/subscriptions/{id}/secret/rotate`: another key to sign deliveries with.
+
+use anyhow::Context;
+use axum::extract::State;
+use chrono::{DateTime, TimeDelta, Utc};
+use common::secrets::Keyring;
+use common::store::subscriptions::{self, Settings};
+use secrecy::ExposeSecret;
+use serde::{Deserialize, Serialize};
+use sqlx::PgPool;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+use crate::error::ApiError;
+use crate::extract::{Json, Path};
+use crate::fields::{GracePeriod, SigningSecret};
+use crate::refusals;
+use crate::state::AppState;
+
+/// For how long the old secret goes on signing where nothing is said.
+const DEFAULT_GRACE: TimeDelta = TimeDelta::hours(24);
+
+/// The routes of this file.
+pub fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::default().routes(routes!(rotate))
+}
+
+/// How a secret is exchanged for another.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"grace_period": "24h"}))]
+pub struct Rotation {
+    /// For how long the old secret signs beside the new one; 24 hours, unless given.
+    grace_period: Option<GracePeriod>,
+    /// The new one; made here, unless given.
+    #[schema(value_type = Option<String>, pattern = "^whsec_", write_only)]
+    signing_secret: Option<SigningSecret>,
+}
+
+/// The secret that was made, or given.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({
+    "signing_secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+    "old_until": "2026-11-24T21:00:00Z"
+}))]
+pub struct Rotated {
+    /// What deliveries are signed with from now on (Standard Webhooks). It is shown this once.
+    signing_secret: String,
+    /// Until when the one before it signs too.
+    old_until: DateTime<Utc>,
+}
+
+/// Exchange the secret that deliveries are signed with
+///
+/// Until the grace period is over each delivery is signed with both. Deliveries follow within a
+/// second.
+#[utoipa::path(post, path = "/subscriptions/{id}/secret/rotate", tag = "subscriptions",
+    params(("id" = Uuid, Path, description = "The subscription's")), responses(
+    (status = 200, body = Rotated, description = "It is exchanged"),
+    refusals::Update,
+))]
+async fn rotate(
+    State(db): State<PgPool>,
+    State(keyring): State<Keyring>,
+    Path(id): Path<Uuid>,
+    rotation: Option<Json<Rotation>>,
+) -> Result<axum::Json<Rotated>, ApiError> {
+    let rotation = rotation.map(|Json(rotation)| rotation).unwrap_or_default();
+    let key = rotation.signing_secret;
+    let key = key.unwrap_or_else(SigningSecret::generate).into_inner();
+    let now = Utc::now();
+    let old_until = now
+        + rotation
+            .grace_period
+            .map_or(DEFAULT_GRACE, |grace| TimeDelta::milliseconds(grace.into()));
+    let mut transaction = db.begin().await?;
+    let row = subscriptions::lock(&mut transaction, id).await?;
+    let row = row.ok_or(ApiError::NotFound("subscription"))?;
+    let secrets = row.secrets(&keyring).context("opening the secrets it has");
+    let mut secrets = secrets.map_err(ApiError::Internal)?;
+    secrets.rotate(key.clone(), old_until, now);
+    let settings = Settings::of(row, secrets.seal(&keyring, id));
+    subscriptions::update(&mut transaction, id, &settings).await?;
+    transaction.commit().await?;
+    Ok(axum::Json(Rotated {
+        signing_secret: key.expose_secret().to_owned(),
+        old_until,
+    }))
+}

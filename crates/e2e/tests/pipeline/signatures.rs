@@ -1,0 +1,67 @@
+//! Deliveries are signed, with the old and the new secret while one is exchanged for the other.
+
+use e2e::program::Program;
+use e2e::stage::{Stage, until};
+use serde_json::{Value, json};
+
+const FIRST: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+
+const EVENTS: usize = 10;
+
+/// Publishes to whoever is subscribed, by a processor that knows all that was changed before.
+async fn deliver(stage: &Stage) -> Program {
+    let processor = stage.processor(&[("RETRY_SCHEDULE", "1s,1s,1s,1s,1s,1s,1s,1s,1s,1s")]);
+    stage.system(EVENTS, 100).ended().await;
+    processor
+}
+
+async fn until_received(webhook: &Program, events: usize) {
+    until("it has all", async || {
+        webhook.received().await["distinct"] == json!(events)
+    })
+    .await;
+}
+
+async fn rotate(stage: &Stage, id: &str, grace_period: &str) -> String {
+    let path = format!("/subscriptions/{id}/secret/rotate");
+    let rotated = stage
+        .post(&path, &json!({"grace_period": grace_period}))
+        .await;
+    rotated["signing_secret"].as_str().unwrap().to_owned()
+}
+
+async fn point_to(stage: &Stage, id: &str, webhook: &Program) {
+    let path = format!("/subscriptions/{id}");
+    stage.patch(&path, &json!({"url": webhook.url()})).await;
+}
+
+#[tokio::test]
+async fn both_secrets_sign_until_the_grace_period_is_over_and_then_only_the_new_one() {
+    let stage = Stage::new().await;
+    let first = stage.webhook(FIRST).await;
+    let new = json!({"name": "a", "url": first.url(), "signing_secret": FIRST});
+    let made: Value = stage.post("/subscriptions", &new).await;
+    let id = made["id"].as_str().unwrap();
+    let processor = deliver(&stage).await;
+    until_received(&first, EVENTS).await;
+    assert!(processor.stop().await.success());
+
+    let second = stage.webhook(&rotate(&stage, id, "1h").await).await;
+    for (webhook, events) in [(&second, EVENTS), (&first, 2 * EVENTS)] {
+        point_to(&stage, id, webhook).await;
+        let processor = deliver(&stage).await;
+        until_received(webhook, events).await;
+        assert_eq!(webhook.received().await["refused"], json!(0));
+        assert!(processor.stop().await.success());
+    }
+
+    let third = stage.webhook(&rotate(&stage, id, "0s").await).await;
+    let _processor = deliver(&stage).await;
+    until("the old secret is no use any more", async || {
+        first.received().await["refused"].as_u64() >= Some(EVENTS as u64)
+    })
+    .await;
+    assert_eq!(first.received().await["distinct"], json!(2 * EVENTS));
+    point_to(&stage, id, &third).await;
+    until_received(&third, EVENTS).await;
+}
