@@ -6,6 +6,10 @@
 //! behind them checks again. All SQL is in `common::store`; `log` looks things up in Kafka, `tester`
 //! makes test deliveries.
 
+mod access;
+mod api_keys;
+mod audit;
+mod command;
 mod config;
 mod dead_letters;
 mod document;
@@ -26,12 +30,14 @@ mod routes;
 mod selection;
 mod service;
 mod state;
+mod store;
 mod subscriptions;
 mod tester;
 
+pub use access::Access;
+pub use command::run;
 pub use config::Config;
 pub use log::Log;
 pub use routes::{Api, routes};
-pub use service::Service;
 pub use state::AppState;
 pub use tester::Tester;

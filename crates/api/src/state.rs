@@ -3,6 +3,7 @@
 use axum::extract::FromRef;
 use sqlx::PgPool;
 
+use crate::access::Access;
 use crate::log::Log;
 use crate::tester::Tester;
 
@@ -13,6 +14,8 @@ pub struct AppState {
     pub db: PgPool,
     /// The topic of the events.
     pub log: Log,
+    /// How callers are known.
+    pub access: Access,
     /// What makes test deliveries.
     pub tester: Tester,
 }

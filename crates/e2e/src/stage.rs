@@ -58,6 +58,7 @@ impl Stage {
             ("DATABASE_URL", &*database_url),
             ("KAFKA_BROKERS", &*brokers),
             ("KAFKA_TOPIC", &*name),
+            ("AUTH", "off"),
         ];
         let stage = Self {
             api: Program::start("api", "API_LISTEN", &settings, &[]),

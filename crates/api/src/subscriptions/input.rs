@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use crate::fields::{
     Cities, Description, DisableAfter, Endpoint, EventTypes, FilterSource, MaxAge, MaxInFlight,
-    Name, RateLimit, RetrySchedule, Timeout,
+    Name, Owner, RateLimit, RetrySchedule, Timeout,
 };
 
 /// A subscription to be made.
@@ -20,6 +20,8 @@ use crate::fields::{
     "coalesce": "latest_per_key", "disable_after": "5d"
 }))]
 pub struct NewSubscription {
+    /// Whose it is. A subscriber's is its own; for an admin to say, else nobody's but the admins'.
+    owner: Option<Owner>,
     name: Name,
     description: Option<Description>,
     url: Endpoint,
@@ -48,6 +50,7 @@ pub struct NewSubscription {
 impl From<NewSubscription> for Settings {
     fn from(new: NewSubscription) -> Self {
         Self {
+            owner: new.owner.map(Into::into),
             name: new.name.into(),
             description: new.description.map(Into::into),
             url: new.url.into(),
@@ -76,6 +79,10 @@ impl From<NewSubscription> for Settings {
     "filter": "event.reading < -10", "retry_schedule": ["1s", "1m"], "rate_limit": null
 }))]
 pub struct SubscriptionPatch {
+    /// For an admin to say.
+    #[serde(default)]
+    #[schema(value_type = Option<Owner>)]
+    owner: Change<Owner>,
     #[serde(default, deserialize_with = "not_null")]
     #[schema(value_type = Name, required = false)]
     name: Option<Name>,
@@ -127,6 +134,7 @@ impl SubscriptionPatch {
     /// The settings as they are after the change.
     pub fn apply(self, to: Settings) -> Settings {
         Settings {
+            owner: self.owner.of(to.owner),
             name: self.name.map_or(to.name, Into::into),
             description: self.description.of(to.description),
             url: self.url.map_or(to.url, Into::into),
