@@ -54,7 +54,7 @@ clear_the_stage() {
   wait_until 20 make_topic || fail "the topic demo cannot be made" "see .infra/dev"
   export DATABASE_URL=postgres://webhooks:webhooks@127.0.0.1:5434/demo
   export KAFKA_BROKERS=127.0.0.1:9094 KAFKA_TOPIC=demo KAFKA_GROUP=demo-$$-$(date +%s)
-  export API_LISTEN=127.0.0.1:9090 PROCESSOR_ADMIN_LISTEN=127.0.0.1:9091
+  export AUTH=off API_LISTEN=127.0.0.1:9090 PROCESSOR_ADMIN_LISTEN=127.0.0.1:9091
   export SYSTEM_ADMIN_LISTEN=127.0.0.1:9095 WEBHOOK_LISTEN=127.0.0.1:9099 LOG_FORMAT=human
 }
 

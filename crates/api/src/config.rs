@@ -4,21 +4,55 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::ensure;
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use common::human;
 use common::kafka::KafkaArgs;
 use common::secrets::SecretsArgs;
 use common::store::StoreArgs;
 use common::telemetry::TelemetryArgs;
 use outbound::EgressArgs;
+use secrecy::{ExposeSecret, SecretString};
 
-/// Serves the API.
+use crate::access::{Access, keys};
+use crate::command::Command;
+
+/// What it takes to serve everybody on an address that others reach.
+const I_KNOW: &str = "yes-i-know";
+
+/// Whether callers are asked who they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Auth {
+    /// Each shows a key.
+    On,
+    /// Nobody is asked and everybody may do everything: for development.
+    Off,
+}
+
+/// Serves the API, or does one of the commands.
 #[derive(Clone, Debug, Parser)]
 #[command(version)]
 pub struct Config {
-    /// What to do; serve the API unless something is named.
+    /// What to do; serve, unless given.
     #[command(subcommand)]
     pub command: Option<Command>,
+    /// Whether callers are asked for a key; `off` is for development, on a loopback address
+    #[arg(
+        long,
+        env = "AUTH",
+        value_enum,
+        default_value = "on",
+        overrides_with = "auth"
+    )]
+    pub auth: Auth,
+    /// `yes-i-know` lets AUTH=off serve an address that others may reach
+    #[arg(long, env = "AUTH_INSECURE")]
+    pub auth_insecure: Option<String>,
+    /// The first admin's key, at least 32 characters of visible ASCII; others are made with it
+    #[arg(long, env = "ADMIN_API_KEY", hide_env_values = true)]
+    pub admin_api_key: Option<SecretString>,
+    /// For how many days the audit is kept
+    #[arg(long, env = "AUDIT_KEPT_DAYS", default_value_t = 400, value_parser = clap::value_parser!(i32).range(1..=36_500))]
+    pub audit_kept_days: i32,
     /// Where to listen, for the API and the probes alike.
     #[arg(long, env = "API_LISTEN", default_value = "127.0.0.1:9090")]
     pub listen: SocketAddr,
@@ -51,13 +85,6 @@ pub struct Config {
     pub telemetry: TelemetryArgs,
 }
 
-/// What can be done instead of serving.
-#[derive(Clone, Copy, Debug, clap::Subcommand)]
-pub enum Command {
-    /// Seal all secrets anew under the first of `SECRETS_KEYS`, so that the others can be taken out.
-    RotateSecrets,
-}
-
 impl Config {
     /// Checks what no field can check by itself.
     ///
@@ -71,6 +98,68 @@ impl Config {
             self.request_timeout,
             self.attempt_timeout,
         );
+        self.check_auth()
+    }
+
+    fn check_auth(&self) -> anyhow::Result<()> {
+        ensure!(
+            self.auth == Auth::On
+                || self.listen.ip().is_loopback()
+                || self.auth_insecure.as_deref() == Some(I_KNOW),
+            "AUTH=off lets everybody do everything, and API_LISTEN ({}) is not a loopback address: \
+             use AUTH=on, or AUTH_INSECURE={I_KNOW}",
+            self.listen,
+        );
+        let admin = self.admin_api_key.as_ref();
+        ensure!(
+            admin.is_none_or(|key| keys::is_strong(key.expose_secret())),
+            "ADMIN_API_KEY must have {} to 1024 characters of visible ASCII",
+            keys::MIN_ADMIN_KEY_CHARS,
+        );
         Ok(())
+    }
+
+    /// How callers are known.
+    pub(crate) fn access(&self) -> Access {
+        match self.auth {
+            Auth::Off => Access::Off,
+            Auth::On => Access::by_keys(self.admin_api_key.as_ref()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(flags: &[&str]) -> Result<(), String> {
+        let config = Config::parse_from([&["api", "--auth", "off"], flags].concat());
+        config.check().map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn everybody_is_let_in_on_this_machine_only_unless_somebody_insists() {
+        let outside = "--listen=0.0.0.0:9090";
+        assert_eq!(check(&["--listen=127.0.0.1:1"]), Ok(()));
+        assert_eq!(check(&["--listen=[::1]:1"]), Ok(()));
+        assert!(check(&[outside]).is_err_and(|said| said.contains("AUTH_INSECURE=yes-i-know")));
+        assert!(check(&[outside, "--auth-insecure=yes"]).is_err());
+        assert_eq!(check(&[outside, "--auth-insecure=yes-i-know"]), Ok(()));
+        assert_eq!(check(&[outside, "--auth=on"]), Ok(()));
+    }
+
+    #[test]
+    fn a_weak_admin_key_is_refused_and_not_repeated() {
+        for key in ["short-secret", "it has thirty-two characters and spaces"] {
+            let said = check(&[&format!("--admin-api-key={key}")]).expect_err(key);
+            assert!(
+                said.contains("ADMIN_API_KEY") && !said.contains(key),
+                "{said}"
+            );
+        }
+        assert_eq!(
+            check(&["--admin-api-key=0123456789abcdef0123456789abcdef"]),
+            Ok(())
+        );
     }
 }

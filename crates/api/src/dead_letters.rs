@@ -13,17 +13,20 @@ use chrono::{DateTime, Utc};
 use common::store::dead_letters::{self, Fate, Filter, Reason, Requeue, Row};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 use sqlx::PgPool;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
+use crate::access::Caller;
 use crate::error::ApiError;
 use crate::extract::{Json, Path, Query};
 use crate::list::{Limit, Page, Skip};
 use crate::refusals;
 use crate::state::AppState;
+use crate::store::audit::{self, Change};
 
 /// The largest payload that a list shows.
 const MAX_LISTED_PAYLOAD_BYTES: i32 = 16 * 1024;
@@ -202,18 +205,31 @@ impl Reprocessed {
     }
 }
 
+/// What the audit keeps of a change.
+fn change(action: &'static str, object_id: String, changes: Value) -> Change<'static> {
+    Change {
+        action,
+        kind: "dead_letter",
+        object_id,
+        changes,
+    }
+}
+
 /// List dead letters, oldest first
 ///
 /// Payloads of more than 16 KiB are left out here; `GET /dlqs/{id}` has them.
-#[utoipa::path(get, path = "/dlqs", tag = "dead letters", params(ListQuery), responses(
+#[utoipa::path(get, path = "/dlqs", tag = "dead letters", params(ListQuery),
+    security(("key" = ["read"])), responses(
     (status = 200, body = Page<DeadLetter>, description = "A part of the list"),
     refusals::List,
 ))]
 async fn list(
     State(db): State<PgPool>,
+    caller: Caller,
     Query(query): Query<ListQuery>,
 ) -> Result<axum::Json<Page<DeadLetter>>, ApiError> {
     let filter = Filter {
+        owner: caller.owner(),
         subscription_id: query.subscription_id,
         reason: query.reason,
     };
@@ -224,29 +240,38 @@ async fn list(
 
 /// Show a dead letter, with its payload
 #[utoipa::path(get, path = "/dlqs/{id}", tag = "dead letters",
-    params(("id" = i64, Path, description = "The dead letter's", example = 1)), responses(
+    security(("key" = ["read"])), params(("id" = i64, Path, description = "The dead letter's", example = 1)), responses(
     (status = 200, body = DeadLetter, description = "It is this"),
     refusals::OneDeadLetter,
 ))]
 async fn get(
     State(db): State<PgPool>,
+    caller: Caller,
     Path(id): Path<i64>,
 ) -> Result<axum::Json<DeadLetter>, ApiError> {
-    let row = dead_letters::get(&db, id).await?;
+    let row = dead_letters::get(&db, caller.owner(), id).await?;
     let row = row.ok_or(ApiError::NotFound("dead letter"))?;
     Ok(axum::Json(row.into()))
 }
 
 /// Remove a dead letter
 #[utoipa::path(delete, path = "/dlqs/{id}", tag = "dead letters",
-    params(("id" = i64, Path, description = "The dead letter's", example = 1)), responses(
+    security(("key" = ["write"])), params(("id" = i64, Path, description = "The dead letter's", example = 1)), responses(
     (status = 204, description = "It is removed"),
     refusals::OneDeadLetter,
 ))]
-async fn delete(State(db): State<PgPool>, Path(id): Path<i64>) -> Result<StatusCode, ApiError> {
-    if !dead_letters::delete(&db, id).await? {
+async fn delete(
+    State(db): State<PgPool>,
+    caller: Caller,
+    Path(id): Path<i64>,
+) -> Result<StatusCode, ApiError> {
+    let mut transaction = db.begin().await?;
+    if !dead_letters::delete(&mut *transaction, caller.owner(), id).await? {
         return Err(ApiError::NotFound("dead letter"));
     }
+    let made = change("delete", id.to_string(), json!({}));
+    audit::insert(&mut transaction, &caller, made).await?;
+    transaction.commit().await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -256,16 +281,27 @@ async fn delete(State(db): State<PgPool>, Path(id): Path<i64>) -> Result<StatusC
 /// attempts counted anew. All move in one transaction; asking again for one that moved says
 /// `not_found`. Where the same delivery is already pending, that one stays and the dead letter
 /// goes. Those of a disabled subscription wait until it is enabled.
-#[utoipa::path(post, path = "/dlqs", tag = "dead letters", responses(
+#[utoipa::path(post, path = "/dlqs", tag = "dead letters",
+    security(("key" = ["write"])), responses(
     (status = 202, body = Reprocessed, description = "What became of each"),
     refusals::Reprocess,
 ))]
 async fn reprocess(
     State(db): State<PgPool>,
+    caller: Caller,
     Json(asked): Json<Reprocess>,
 ) -> Result<(StatusCode, axum::Json<Reprocessed>), ApiError> {
     let ids: Vec<i64> = asked.dlqs.0.iter().copied().collect();
-    let done = dead_letters::requeue(&db, &ids).await?;
+    let mut transaction = db.begin().await?;
+    let done = dead_letters::requeue(&mut *transaction, caller.owner(), &ids).await?;
+    let requeued = done.iter().filter(|one| one.fate == Fate::Requeued);
+    let requeued: Vec<i64> = requeued.map(|one| one.id).collect();
+    if !requeued.is_empty() {
+        // One row for all of them; the object is the queue.
+        let made = change("reprocess", "dlqs".into(), json!({"dlqs": requeued}));
+        audit::insert(&mut transaction, &caller, made).await?;
+    }
+    transaction.commit().await?;
     Ok((
         StatusCode::ACCEPTED,
         axum::Json(Reprocessed::new(asked.dlqs, done)),

@@ -20,6 +20,7 @@ use utoipa::openapi::path::{
 use utoipa::openapi::request_body::RequestBodyBuilder;
 use utoipa::openapi::response::ResponseBuilder;
 use utoipa::openapi::schema::{ComponentsBuilder, ObjectBuilder, Ref, Type};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder, PathItem, Required};
 use utoipa::{PartialSchema, ToSchema};
@@ -27,6 +28,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
+use crate::access::SCHEME;
 use crate::refusals;
 use crate::state::AppState;
 
@@ -54,7 +56,7 @@ pub fn routes() -> OpenApiRouter<AppState> {
 }
 
 /// This document
-#[utoipa::path(get, path = "/openapi.json", tag = "pages", responses(
+#[utoipa::path(get, path = "/openapi.json", tag = "pages", security(()), responses(
     (status = 200, body = Object, description = "OpenAPI 3.1", example = json!({"openapi": "3.1.0"})),
 ))]
 async fn openapi(Extension(Document(json)): Extension<Document>) -> impl IntoResponse {
@@ -83,6 +85,7 @@ pub fn base() -> OpenApi {
             "Stretches of the log that are sent to a subscription again.",
         ),
         ("dead letters", "Deliveries that failed for good."),
+        ("access", "Who may use the API, and who changed what."),
         (
             "pages",
             "For people: the entry page, Swagger UI, this document.",
@@ -101,7 +104,10 @@ pub fn base() -> OpenApi {
         .info(info.build())
         .paths(served_by_others())
         .components(Some(
-            ComponentsBuilder::new().schemas_from_iter(schemas).build(),
+            ComponentsBuilder::new()
+                .schemas_from_iter(schemas)
+                .security_scheme(SCHEME, key())
+                .build(),
         ))
         .tags(Some(tags))
         .build();
@@ -109,20 +115,31 @@ pub fn base() -> OpenApi {
     openapi
 }
 
+/// How a caller says who it is.
+fn key() -> SecurityScheme {
+    let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer);
+    let bearer = bearer.description(Some(
+        "A key of the API, `Authorization: Bearer tw_live_…`. What an operation needs stands beside \
+         it: the scope `read` or `write`, or the role `admin`. A key of a subscriber reaches what is \
+         its owner's; the rest is not there.",
+    ));
+    SecurityScheme::Http(bearer.build())
+}
+
 fn served_by_others() -> Paths {
     let mut paths = Paths::new();
     for (path, operation) in [
         (
             "/docs",
-            get("pages", "docs", "Swagger UI").response("303", to("To `/docs/`")),
+            open("pages", "docs", "Swagger UI").response("303", to("To `/docs/`")),
         ),
         (
             "/livez",
-            get("probes", "livez", "Whether the process runs").response("200", text("ok\n")),
+            open("probes", "livez", "Whether the process runs").response("200", text("ok\n")),
         ),
         (
             "/readyz",
-            get(
+            open(
                 "probes",
                 "readyz",
                 "Whether Postgres answers, and what is said of Kafka",
@@ -132,10 +149,12 @@ fn served_by_others() -> Paths {
         ),
         (
             "/metrics",
-            get("probes", "metrics", "Metrics, for Prometheus").response(
-                "200",
-                text("api_requests_total{route=\"/dlqs\",method=\"GET\",status=\"200\"} 1\n"),
-            ),
+            get("probes", "metrics", "Metrics, for Prometheus")
+                .security(SecurityRequirement::new(SCHEME, ["admin"]))
+                .response(
+                    "200",
+                    text("api_requests_total{route=\"/dlqs\",method=\"GET\",status=\"200\"} 1\n"),
+                ),
         ),
     ] {
         paths.paths.insert(
@@ -151,6 +170,11 @@ fn get(tag: &str, id: &str, summary: &str) -> OperationBuilder {
         .tag(tag)
         .operation_id(Some(id))
         .summary(Some(summary))
+}
+
+/// For anybody.
+fn open(tag: &str, id: &str, summary: &str) -> OperationBuilder {
+    get(tag, id, summary).security(SecurityRequirement::default())
 }
 
 fn to(description: &str) -> ResponseBuilder {

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use axum::http::HeaderValue;
-use axum::http::header::RETRY_AFTER;
+use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, SecondsFormat, Utc};
 use outbound::Refused;
@@ -18,9 +18,22 @@ use crate::problem::Code;
 /// How many seconds a client is asked to wait while Postgres or Kafka is away.
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("2");
 
+/// What a request is told that has no token, a wrong one, or one for less (RFC 6750, section 3).
+const CHALLENGE: HeaderValue = HeaderValue::from_static("Bearer realm=\"temperature-webhooks\"");
+const WRONG_TOKEN: HeaderValue =
+    HeaderValue::from_static("Bearer realm=\"temperature-webhooks\", error=\"invalid_token\"");
+const TOO_LITTLE: HeaderValue =
+    HeaderValue::from_static("Bearer realm=\"temperature-webhooks\", error=\"insufficient_scope\"");
+
 /// Why a request is refused. The texts are what the client reads.
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
+    #[error("this needs a key: send it as `Authorization: Bearer …`")]
+    Unauthorized,
+    #[error("the key is unknown, expired or revoked")]
+    InvalidToken,
+    #[error("{0}")]
+    Forbidden(&'static str),
     #[error("{0}")]
     InvalidJson(String),
     #[error("{detail}")]
@@ -61,6 +74,9 @@ impl ApiError {
     /// What clients branch on.
     pub fn code(&self) -> Code {
         match self {
+            Self::Unauthorized => Code::Unauthorized,
+            Self::InvalidToken => Code::InvalidToken,
+            Self::Forbidden(_) => Code::Forbidden,
             Self::InvalidJson(_) => Code::InvalidJson,
             Self::InvalidField { .. } => Code::InvalidField,
             Self::InvalidParameter { .. } => Code::InvalidParameter,
@@ -113,6 +129,15 @@ impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let status = self.code().status();
         let mut response = status.into_response();
+        let challenge = match self {
+            Self::Unauthorized => Some(CHALLENGE),
+            Self::InvalidToken => Some(WRONG_TOKEN),
+            Self::Forbidden(_) => Some(TOO_LITTLE),
+            _ => None,
+        };
+        if let Some(challenge) = challenge {
+            response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+        }
         if let Self::Unavailable(_) | Self::KafkaUnavailable(_) | Self::TimedOut = self {
             response
                 .headers_mut()

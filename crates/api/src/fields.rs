@@ -18,6 +18,7 @@ pub use policy::{
 };
 
 const MAX_NAME_CHARS: usize = 100;
+const MAX_OWNER_CHARS: usize = 200;
 const MAX_DESCRIPTION_CHARS: usize = 1000;
 const MAX_URL_BYTES: usize = 2048;
 const MAX_EVENT_TYPES: usize = 50;
@@ -25,7 +26,7 @@ const MAX_EVENT_TYPE_CHARS: usize = 100;
 const MAX_CITIES: usize = 200;
 const MAX_CITY_CHARS: usize = 200;
 
-/// What a subscription is called. Unique; 1 to 100 characters, no control characters.
+/// What something is called; a subscription's is unique among its owner's. 1 to 100 characters, no control characters.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(try_from = "String")]
 #[schema(value_type = String, min_length = 1, max_length = 100, example = "my-web-hook")]
@@ -40,6 +41,33 @@ impl TryFrom<String> for Name {
             return Err("must not be blank".into());
         }
         Ok(Self(text))
+    }
+}
+
+/// Whose something is: 1 to 200 characters, no control characters.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(try_from = "String")]
+#[schema(value_type = String, min_length = 1, max_length = 200, example = "acme")]
+pub struct Owner(String);
+
+impl TryFrom<String> for Owner {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        one_line(text, MAX_OWNER_CHARS).map(Self)
+    }
+}
+
+/// What a list is searched for: up to 200 characters, no control characters.
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Text(String);
+
+impl TryFrom<String> for Text {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        one_line(text, MAX_OWNER_CHARS).map(Self)
     }
 }
 
@@ -229,6 +257,8 @@ use plain;
 
 plain!(
     Name: String,
+    Owner: String,
+    Text: String,
     Description: String,
     Endpoint: String,
     EventTypes: Vec<String>,

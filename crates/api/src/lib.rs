@@ -6,6 +6,10 @@
 //! behind them checks again. All SQL is in `common::store`; `log` looks things up in Kafka, `tester`
 //! makes test deliveries.
 
+mod access;
+mod api_keys;
+mod audit;
+mod command;
 mod config;
 mod dead_letters;
 mod document;
@@ -26,13 +30,15 @@ mod routes;
 mod selection;
 mod service;
 mod state;
+mod store;
 mod subscriptions;
-mod task;
 mod tester;
 
+pub use access::Access;
+pub use command::run;
 pub use config::Config;
 pub use log::Log;
 pub use routes::{Api, routes};
 pub use state::AppState;
-pub use task::Task;
+
 pub use tester::Tester;

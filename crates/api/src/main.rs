@@ -1,9 +1,8 @@
 //! The `api` binary: REST for subscriptions and dead letters, with its document and Swagger UI.
 
 use anyhow::Context;
-use api::{Config, Task};
+use api::{Config, run};
 use clap::Parser;
-use common::lifecycle::run_until_signal;
 use common::{store, telemetry};
 
 #[tokio::main]
@@ -13,6 +12,5 @@ async fn main() -> anyhow::Result<()> {
     let db = store::connect(&config.store, "api", config.connections)
         .await
         .context("opening the store")?;
-    let task = Task::new(&config, db, metrics).await?;
-    run_until_signal(config.drain_timeout, |stop| task.run(stop)).await
+    run(&config, db, metrics).await
 }

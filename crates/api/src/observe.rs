@@ -34,6 +34,10 @@ const CONTENT_SECURITY_POLICY: HeaderValue = HeaderValue::from_static(
      frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
 );
 
+/// The id of a request, for whoever comes after.
+#[derive(Clone, Debug)]
+pub struct RequestId(pub String);
+
 /// Tells the metrics recorder what the metrics mean.
 pub fn describe_metrics() {
     describe_counter!(REQUESTS, "Requests answered, by route, method and status");
@@ -41,12 +45,13 @@ pub fn describe_metrics() {
 }
 
 /// Runs the request under its id, and finishes its answer.
-pub async fn observe(request: Request, next: Next) -> Response {
+pub async fn observe(mut request: Request, next: Next) -> Response {
     let started = Instant::now();
     let id = request_id(request.headers());
     let method = method_label(request.method());
     let matched = request.extensions().get::<MatchedPath>();
     let route = matched.map_or(UNMATCHED.to_owned(), |path| path.as_str().to_owned());
+    request.extensions_mut().insert(RequestId(id.clone()));
     let span = tracing::info_span!("request", id, method, route);
 
     let response = next.run(request).instrument(span).await;

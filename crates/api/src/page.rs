@@ -12,7 +12,7 @@ pub fn routes() -> OpenApiRouter<AppState> {
 }
 
 /// The entry page
-#[utoipa::path(get, path = "/", tag = "pages", responses(
+#[utoipa::path(get, path = "/", tag = "pages", security(()), responses(
     (status = 200, body = String, content_type = "text/html", description = "Where to go from here",
      example = "<!doctype html>…"),
 ))]

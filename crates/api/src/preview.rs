@@ -154,7 +154,8 @@ fn per_hour(matching: i64, from: Option<DateTime<Utc>>, to: Option<DateTime<Utc>
 /// Try a subscription on the last events
 ///
 /// Nothing is made or sent. At most 32 MiB of events are looked at, for at most 8 seconds.
-#[utoipa::path(post, path = "/subscriptions/preview", tag = "subscriptions", responses(
+#[utoipa::path(post, path = "/subscriptions/preview", tag = "subscriptions",
+    security(("key" = ["read"])), responses(
     (status = 200, body = Preview, description = "What it would have got"),
     refusals::Preview,
 ))]

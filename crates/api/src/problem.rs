@@ -17,6 +17,12 @@ pub const CONTENT_TYPE: &str = "application/problem+json";
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Code {
+    /// It has no key.
+    Unauthorized,
+    /// Its key is unknown, expired or revoked.
+    InvalidToken,
+    /// Its key is not for this.
+    Forbidden,
     /// The body is not JSON.
     InvalidJson,
     /// An id in the path or a parameter in the query is wrong.
@@ -58,6 +64,8 @@ impl Code {
     pub fn status(self) -> StatusCode {
         match self {
             Self::InvalidJson | Self::InvalidParameter => StatusCode::BAD_REQUEST,
+            Self::Unauthorized | Self::InvalidToken => StatusCode::UNAUTHORIZED,
+            Self::Forbidden => StatusCode::FORBIDDEN,
             Self::NotFound | Self::UnknownRoute => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::SlowBody => StatusCode::REQUEST_TIMEOUT,
@@ -77,6 +85,9 @@ impl Code {
     /// A summary that is the same for all refusals of this kind.
     pub fn title(self) -> &'static str {
         match self {
+            Self::Unauthorized => "A key is needed",
+            Self::InvalidToken => "The key is not in force",
+            Self::Forbidden => "The key is not for this",
             Self::InvalidJson => "The body is not JSON",
             Self::InvalidParameter => "A parameter is wrong",
             Self::NotFound => "There is none of this id",
@@ -100,6 +111,9 @@ impl Code {
     /// The problem type's URI: the name of the code, since no page describes it further.
     fn type_uri(self) -> &'static str {
         match self {
+            Self::Unauthorized => "urn:temperature-webhooks:problem:unauthorized",
+            Self::InvalidToken => "urn:temperature-webhooks:problem:invalid_token",
+            Self::Forbidden => "urn:temperature-webhooks:problem:forbidden",
             Self::InvalidJson => "urn:temperature-webhooks:problem:invalid_json",
             Self::InvalidParameter => "urn:temperature-webhooks:problem:invalid_parameter",
             Self::NotFound => "urn:temperature-webhooks:problem:not_found",

@@ -26,7 +26,10 @@ const REQUEST_ID: &str = "0199b0c2-b1f4-7c60-9e0b-3a5d2c8e7f42";
 type Example = fn() -> ApiError;
 
 /// What any route may answer, whatever it is asked.
-const ANY: [Example; 3] = [
+const ANY: [Example; 6] = [
+    || ApiError::Unauthorized,
+    || ApiError::InvalidToken,
+    || ApiError::Forbidden("this is for admins"),
     || ApiError::Internal(anyhow!("an example")),
     || ApiError::Unavailable(sqlx::Error::PoolTimedOut),
     || ApiError::TimedOut,
@@ -105,6 +108,21 @@ const SELECTION: [Example; 1] = [|| ApiError::InvalidField {
     detail: "line 1, column 15: a filter must be true or false".into(),
 }];
 
+/// What a route may answer that takes the fields of a key.
+const KEY: [Example; 1] = [|| ApiError::InvalidField {
+    pointer: "/owner".into(),
+    detail: "a subscriber's key has an owner".into(),
+}];
+
+/// What a route may answer that takes the id of a key.
+const API_KEY: [Example; 2] = [
+    || ApiError::InvalidParameter {
+        name: "id".into(),
+        detail: "the id is not a UUID".into(),
+    },
+    || ApiError::NotFound("key"),
+];
+
 /// What a route may answer that reads the log.
 const LOG: [Example; 1] = [|| ApiError::KafkaUnavailable(log::Error::NoTime)];
 
@@ -157,6 +175,10 @@ refusals! {
     OneDeadLetter: DEAD_LETTER;
     /// Of `POST /dlqs`.
     Reprocess: BODY, IDS;
+    /// Of `POST /api-keys`.
+    CreateKey: BODY, KEY;
+    /// Of a route that takes the id of a key alone.
+    OneKey: API_KEY;
     /// Of a route that takes a query alone.
     List: PART;
 }

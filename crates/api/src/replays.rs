@@ -12,12 +12,14 @@ use chrono::{DateTime, Utc};
 use common::store::replays::{self, New, Row};
 use common::store::{pending_deliveries, subscriptions};
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use sqlx::PgPool;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
+use crate::access::Caller;
 use crate::error::ApiError;
 use crate::extract::{Json, Path, Query};
 use crate::fields::{RateLimit, Time};
@@ -26,6 +28,7 @@ use crate::location::location;
 use crate::log::{Log, Stretch};
 use crate::refusals;
 use crate::state::AppState;
+use crate::store::audit::{self, Change};
 use dry_run::DryRun;
 
 /// The routes of this file.
@@ -168,7 +171,7 @@ type Answer = Result<axum::Json<Replay>, ApiError>;
 /// short. Each call makes a replay of its own. With `dry_run` nothing is sent: the answer says what
 /// would be.
 #[utoipa::path(post, path = "/subscriptions/{id}/replay", tag = "replays",
-    params(("id" = Uuid, Path, description = "The subscription's")), responses(
+    security(("key" = ["write"])), params(("id" = Uuid, Path, description = "The subscription's")), responses(
     (status = 202, body = Replay, description = "It is made",
      headers(("location" = String, description = "Where it is: `/replays/{id}`"))),
     (status = 200, body = DryRun, description = "What would be sent"),
@@ -176,18 +179,23 @@ type Answer = Result<axum::Json<Replay>, ApiError>;
 ))]
 async fn replay(
     State(app): State<AppState>,
+    caller: Caller,
     Path(id): Path<Uuid>,
     Json(asked): Json<ReplayRequest>,
 ) -> Result<Response, ApiError> {
-    let subscription = subscriptions::get(&app.db, id).await?;
-    let subscription = subscription.ok_or(ApiError::NotFound("subscription"))?;
+    let subscription = caller.reach(subscriptions::get(&app.db, id).await?)?;
     let period = Period::of(&asked, Utc::now())?;
     let stretch = period.find(&app.log).await?;
     if asked.dry_run {
         let dry_run = DryRun::of(&app.log, subscription, period, stretch).await?;
         return Ok(axum::Json(dry_run).into_response());
     }
-    let row = write(&app, id, period, asked.rate, &stretch).await?;
+    let wanted = Wanted {
+        subscription_id: id,
+        period,
+        rate: asked.rate.map(f64::from),
+    };
+    let row = write(&app, &caller, &wanted, &stretch).await?;
     let location = location(format!("/replays/{}", row.id));
     Ok((
         StatusCode::ACCEPTED,
@@ -197,53 +205,75 @@ async fn replay(
         .into_response())
 }
 
-async fn write(
-    app: &AppState,
+/// What somebody wants to be sent again.
+struct Wanted {
     subscription_id: Uuid,
     period: Period,
-    rate: Option<RateLimit>,
+    rate: Option<f64>,
+}
+
+/// What the audit keeps of a change of the replay.
+fn change(action: &'static str, id: Uuid, changes: Value) -> Change<'static> {
+    Change {
+        action,
+        kind: "replay",
+        object_id: id.to_string(),
+        changes,
+    }
+}
+
+async fn write(
+    app: &AppState,
+    caller: &Caller,
+    wanted: &Wanted,
     stretch: &Stretch,
 ) -> Result<Row, ApiError> {
     let mut transaction = app.db.begin().await?;
     // It must not be deleted meanwhile, or nobody would cancel this.
-    let held = subscriptions::lock(&mut transaction, subscription_id).await?;
-    held.ok_or(ApiError::NotFound("subscription"))?;
+    caller.reach(subscriptions::lock(&mut transaction, wanted.subscription_id).await?)?;
     let new = New {
-        subscription_id,
-        since: period.since,
-        until: period.until,
-        rate: rate.map(f64::from),
+        subscription_id: wanted.subscription_id,
+        since: wanted.period.since,
+        until: wanted.period.until,
+        rate: wanted.rate,
         topic: app.log.topic(),
         ranges: &stretch.ranges,
     };
     let id = replays::insert(&mut transaction, &new).await?;
-    let row = replays::get(&mut *transaction, id).await?;
+    let row = replays::get(&mut *transaction, caller.owner(), id).await?;
+    let changes = json!({
+        "subscription_id": new.subscription_id, "since": new.since, "until": new.until,
+        "rate": new.rate,
+    });
+    audit::insert(&mut transaction, caller, change("create", id, changes)).await?;
     transaction.commit().await?;
     row.ok_or(ApiError::NotFound("replay"))
 }
 
 /// List replays, oldest first
-#[utoipa::path(get, path = "/replays", tag = "replays", params(ListQuery), responses(
+#[utoipa::path(get, path = "/replays", tag = "replays", params(ListQuery),
+    security(("key" = ["read"])), responses(
     (status = 200, body = Page<Replay>, description = "A part of the list"),
     refusals::List,
 ))]
 async fn list(
     State(db): State<PgPool>,
+    caller: Caller,
     Query(query): Query<ListQuery>,
 ) -> Result<axum::Json<Page<Replay>>, ApiError> {
     let (skip, limit) = (query.skip.into(), query.limit.into());
-    let rows = replays::list(&db, query.subscription_id, skip, limit).await?;
+    let rows = replays::list(&db, caller.owner(), query.subscription_id, skip, limit).await?;
     Ok(axum::Json(rows.into_iter().map(Replay::from).collect()))
 }
 
 /// Show a replay
 #[utoipa::path(get, path = "/replays/{id}", tag = "replays",
-    params(("id" = Uuid, Path, description = "The replay's")), responses(
+    security(("key" = ["read"])), params(("id" = Uuid, Path, description = "The replay's")), responses(
     (status = 200, body = Replay, description = "It is this"),
     refusals::OneReplay,
 ))]
-async fn get(State(db): State<PgPool>, Path(id): Path<Uuid>) -> Answer {
-    let row = replays::get(&db, id).await?;
+async fn get(State(db): State<PgPool>, caller: Caller, Path(id): Path<Uuid>) -> Answer {
+    let row = replays::get(&db, caller.owner(), id).await?;
     let row = row.ok_or(ApiError::NotFound("replay"))?;
     Ok(axum::Json(row.into()))
 }
@@ -253,19 +283,25 @@ async fn get(State(db): State<PgPool>, Path(id): Path<Uuid>) -> Answer {
 /// What was sent stays sent, and what is in flight ends; what waits to be tried again is dropped.
 /// One that is cancelled stays as it is.
 #[utoipa::path(post, path = "/replays/{id}/cancel", tag = "replays",
-    params(("id" = Uuid, Path, description = "The replay's")), responses(
+    security(("key" = ["write"])), params(("id" = Uuid, Path, description = "The replay's")), responses(
     (status = 200, body = Replay, description = "It is cancelled"),
     refusals::Cancel,
 ))]
-async fn cancel(State(db): State<PgPool>, Path(id): Path<Uuid>) -> Answer {
+async fn cancel(State(db): State<PgPool>, caller: Caller, Path(id): Path<Uuid>) -> Answer {
     let mut transaction = db.begin().await?;
+    let row = replays::get(&mut *transaction, caller.owner(), id).await?;
+    let before = row.ok_or(ApiError::NotFound("replay"))?;
     replays::cancel(&mut *transaction, id).await?;
-    let row = replays::get(&mut *transaction, id).await?;
+    let row = replays::get(&mut *transaction, caller.owner(), id).await?;
     let row = row.ok_or(ApiError::NotFound("replay"))?;
     if row.state == replays::State::Completed {
         return Err(ApiError::ReplayCompleted);
     }
     pending_deliveries::end_replay(&mut *transaction, row.subscription_id, id).await?;
+    if row.state != before.state {
+        let changes = json!({"state": row.state});
+        audit::insert(&mut transaction, &caller, change("cancel", id, changes)).await?;
+    }
     transaction.commit().await?;
     Ok(axum::Json(row.into()))
 }

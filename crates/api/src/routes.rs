@@ -5,18 +5,19 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 use axum::extract::{DefaultBodyLimit, Request};
-use axum::middleware::{Next, from_fn};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Router};
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa_axum::router::OpenApiRouter;
 
+use crate::access::Guard;
 use crate::document::{self, Document};
 use crate::error::ApiError;
 use crate::extract::MAX_BODY_BYTES;
 use crate::observe::observe;
 use crate::state::AppState;
-use crate::{dead_letters, page, preview, replays, subscriptions};
+use crate::{api_keys, audit, dead_letters, page, preview, replays, subscriptions};
 
 /// The router, and the OpenAPI document of what it serves.
 pub struct Api {
@@ -35,13 +36,17 @@ pub fn routes(state: AppState, admin: Router, request_timeout: Duration) -> Api 
         .merge(preview::routes())
         .merge(replays::routes())
         .merge(dead_letters::routes())
+        .merge(api_keys::routes())
+        .merge(audit::routes())
         .split_for_parts();
+    let guard = Guard::new(state.access.clone(), state.db.clone(), &openapi);
     let router = router
         .with_state(state)
         .merge(admin)
         .merge(document::swagger_ui())
         .fallback(async || ApiError::UnknownRoute)
         .method_not_allowed_fallback(async || ApiError::MethodNotAllowed)
+        .layer(from_fn_with_state(guard, Guard::check))
         .layer(Extension(Document::new(&openapi)))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(CatchPanicLayer::custom(panicked))

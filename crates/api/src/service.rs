@@ -12,11 +12,11 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::Config;
+use crate::config::{Auth, Config};
 use crate::log::Log;
 use crate::state::AppState;
 use crate::tester::Tester;
-use crate::{health, observe, routes};
+use crate::{audit, health, observe, routes};
 
 /// The API, listening.
 #[derive(Debug)]
@@ -27,6 +27,7 @@ pub struct Service {
     postgres: Component,
     log: Log,
     kafka: Component,
+    audit_kept_days: i32,
 }
 
 impl Service {
@@ -41,6 +42,9 @@ impl Service {
         metrics: PrometheusHandle,
     ) -> anyhow::Result<Self> {
         config.check()?;
+        if config.auth == Auth::Off {
+            tracing::warn!("AUTH=off: everybody who reaches this may do everything");
+        }
         observe::describe_metrics();
         let readiness = Readiness::default();
         let postgres = readiness.component("postgres");
@@ -54,6 +58,7 @@ impl Service {
         let state = AppState {
             db: db.clone(),
             log: log.clone(),
+            access: config.access(),
             tester: Tester::new(config.attempt_timeout, &egress).context("setting up TLS")?,
             egress,
             keyring,
@@ -68,6 +73,7 @@ impl Service {
             postgres,
             log,
             kafka,
+            audit_kept_days: config.audit_kept_days,
         })
     }
 
@@ -78,6 +84,8 @@ impl Service {
     pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
         let mut tasks = JoinSet::new();
         tasks.spawn(probes::serve(self.listener, self.routes, stop.clone()));
+        let db = self.db.clone();
+        tasks.spawn(audit::keep_days(db, self.audit_kept_days, stop.clone()));
         tasks.spawn(health::watch_postgres(self.db, self.postgres, stop.clone()));
         tasks.spawn(health::watch_kafka(self.log, self.kafka, stop.clone()));
         join(tasks, &stop).await

@@ -5,6 +5,7 @@ use common::secrets::Keyring;
 use outbound::Egress;
 use sqlx::PgPool;
 
+use crate::access::Access;
 use crate::log::Log;
 use crate::tester::Tester;
 
@@ -15,6 +16,8 @@ pub struct AppState {
     pub db: PgPool,
     /// The topic of the events.
     pub log: Log,
+    /// How callers are known.
+    pub access: Access,
     /// What makes test deliveries.
     pub tester: Tester,
     /// Where subscriptions may point.

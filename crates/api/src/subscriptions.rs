@@ -3,31 +3,35 @@
 //! Secrets go in and never come out: a subscription says only that it has one.
 
 mod input;
+mod owned;
 mod secret;
 mod shown;
 mod states;
 mod test_delivery;
+mod told;
 
+use anyhow::Context;
 use axum::extract::State;
 use axum::http::StatusCode;
-use common::secrets::Keyring;
-use common::store::subscriptions::{self, Row};
+use common::secrets::{Keyring, Sealed};
+use common::store::subscriptions::{self, Row, Settings};
 use common::store::{circuits, cursors, replays, undelivered};
 use outbound::Egress;
 use secrecy::ExposeSecret;
-use serde::Deserialize;
+use serde_json::Value;
 use sqlx::PgPool;
-use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
+use crate::access::Caller;
 use crate::error::{ApiError, OnConstraint};
 use crate::extract::{Json, Path, Query};
-use crate::list::{Limit, Page, Skip};
+use crate::list::{Page, Part};
 use crate::location::{Location, location};
 use crate::refusals;
 use crate::state::AppState;
+use crate::store::audit::{self, Change};
 use input::{NewSubscription, SubscriptionPatch};
 use shown::{NewlyMade, Subscription};
 
@@ -44,32 +48,32 @@ pub fn routes() -> OpenApiRouter<AppState> {
         .merge(test_delivery::routes())
 }
 
-/// Which subscriptions to show.
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct ListQuery {
-    /// How many to leave out.
-    #[serde(default)]
-    #[param(value_type = i64, minimum = 0, default = 0, example = 0)]
-    skip: Skip,
-    /// How many to show.
-    #[serde(default)]
-    #[param(value_type = i64, minimum = 1, maximum = 1000, default = 100, example = 100)]
-    limit: Limit,
-}
-
 type Answer = Result<axum::Json<Subscription>, ApiError>;
 
-async fn found(db: &PgPool, row: Option<Row>) -> Answer {
-    let row = row.ok_or(ApiError::NotFound("subscription"))?;
+async fn found(db: &PgPool, row: Row) -> Answer {
     Ok(axum::Json(shown::one(db, row).await?))
+}
+
+/// What the audit keeps of a change of the subscription.
+fn change(action: &'static str, id: Uuid, changes: Value) -> Change<'static> {
+    Change {
+        action,
+        kind: "subscription",
+        object_id: id.to_string(),
+        changes,
+    }
+}
+
+fn sealed(row: &Row) -> Result<Sealed, ApiError> {
+    let sealed = row.sealed().context("reading the secrets it has");
+    sealed.map_err(ApiError::Internal)
 }
 
 /// Subscribe an endpoint to temperature events
 ///
 /// Deliveries start with the next event; earlier ones can be had with a replay.
-#[utoipa::path(post, path = "/subscriptions", tag = "subscriptions", responses(
+#[utoipa::path(post, path = "/subscriptions", tag = "subscriptions",
+    security(("key" = ["write"])), responses(
     (status = 201, body = NewlyMade, description = "It is made",
      headers(("location" = String, description = "Where it is: `/subscriptions/{id}`"))),
     refusals::Create,
@@ -78,14 +82,20 @@ async fn create(
     State(db): State<PgPool>,
     State(egress): State<Egress>,
     State(keyring): State<Keyring>,
+    caller: Caller,
     Json(new): Json<NewSubscription>,
 ) -> Result<(StatusCode, Location, axum::Json<NewlyMade>), ApiError> {
     new.check(&egress)?;
     let id = Uuid::now_v7();
     let (settings, secret) = new.seal(&keyring, id)?;
-    let row = subscriptions::insert(&db, id, &settings)
+    let settings = owned::new(settings, &caller)?;
+    let mut transaction = db.begin().await?;
+    let row = subscriptions::insert(&mut *transaction, id, &settings)
         .await
         .on_constraint(NAME_KEY, ApiError::NameTaken)?;
+    let made = change("create", row.id, told::settings(&settings));
+    audit::insert(&mut transaction, &caller, made).await?;
+    transaction.commit().await?;
     let location = location(format!("/subscriptions/{}", row.id));
     let made = NewlyMade {
         subscription: shown::one(&db, row).await?,
@@ -95,27 +105,30 @@ async fn create(
 }
 
 /// List subscriptions, oldest first
-#[utoipa::path(get, path = "/subscriptions", tag = "subscriptions", params(ListQuery), responses(
+#[utoipa::path(get, path = "/subscriptions", tag = "subscriptions", params(Part),
+    security(("key" = ["read"])), responses(
     (status = 200, body = Page<Subscription>, description = "A part of the list"),
     refusals::List,
 ))]
 async fn list(
     State(db): State<PgPool>,
-    Query(query): Query<ListQuery>,
+    caller: Caller,
+    Query(part): Query<Part>,
 ) -> Result<axum::Json<Page<Subscription>>, ApiError> {
-    let rows = subscriptions::list(&db, query.skip.into(), query.limit.into()).await?;
+    let rows =
+        subscriptions::list(&db, caller.owner(), part.skip.into(), part.limit.into()).await?;
     let shown = shown::all(&db, rows).await?;
     Ok(axum::Json(shown.into_iter().collect()))
 }
 
 /// Show a subscription
 #[utoipa::path(get, path = "/subscriptions/{id}", tag = "subscriptions",
-    params(("id" = Uuid, Path, description = "The subscription's")), responses(
+    security(("key" = ["read"])), params(("id" = Uuid, Path, description = "The subscription's")), responses(
     (status = 200, body = Subscription, description = "It is this"),
     refusals::One,
 ))]
-async fn get(State(db): State<PgPool>, Path(id): Path<Uuid>) -> Answer {
-    found(&db, subscriptions::get(&db, id).await?).await
+async fn get(State(db): State<PgPool>, caller: Caller, Path(id): Path<Uuid>) -> Answer {
+    found(&db, caller.reach(subscriptions::get(&db, id).await?)?).await
 }
 
 /// Change a subscription
@@ -123,7 +136,7 @@ async fn get(State(db): State<PgPool>, Path(id): Path<Uuid>) -> Answer {
 /// What is absent stays; `null` clears, or brings the processor's default back. Deliveries follow
 /// within a second; one that is pending goes where the subscription then says.
 #[utoipa::path(patch, path = "/subscriptions/{id}", tag = "subscriptions",
-    params(("id" = Uuid, Path, description = "The subscription's")), responses(
+    security(("key" = ["write"])), params(("id" = Uuid, Path, description = "The subscription's")), responses(
     (status = 200, body = Subscription, description = "It is changed"),
     refusals::Update,
 ))]
@@ -131,19 +144,23 @@ async fn update(
     State(db): State<PgPool>,
     State(egress): State<Egress>,
     State(keyring): State<Keyring>,
+    caller: Caller,
     Path(id): Path<Uuid>,
     Json(patch): Json<SubscriptionPatch>,
 ) -> Answer {
     patch.check(&egress)?;
     let mut transaction = db.begin().await?;
     let before = subscriptions::lock(&mut transaction, id).await?;
-    let before = before.ok_or(ApiError::NotFound("subscription"))?;
-    let after = patch.apply(&keyring, before)?;
+    let row = caller.reach(before)?;
+    let before = Settings::of(row.clone(), sealed(&row)?);
+    let after = owned::changed(&before, patch.apply(&keyring, row)?, &caller)?;
     let row = subscriptions::update(&mut transaction, id, &after)
         .await
         .on_constraint(NAME_KEY, ApiError::NameTaken)?;
+    let made = change("update", id, told::difference(&before, &after));
+    audit::insert(&mut transaction, &caller, made).await?;
     transaction.commit().await?;
-    found(&db, Some(row)).await
+    found(&db, row).await
 }
 
 /// Remove a subscription
@@ -151,20 +168,27 @@ async fn update(
 /// Its pending deliveries end with it, its replays are cancelled; its dead letters stay, for a
 /// person to look at.
 #[utoipa::path(delete, path = "/subscriptions/{id}", tag = "subscriptions",
-    params(("id" = Uuid, Path, description = "The subscription's")), responses(
+    security(("key" = ["write"])), params(("id" = Uuid, Path, description = "The subscription's")), responses(
     (status = 204, description = "It is removed"),
     refusals::One,
 ))]
-async fn delete(State(db): State<PgPool>, Path(id): Path<Uuid>) -> Result<StatusCode, ApiError> {
+async fn delete(
+    State(db): State<PgPool>,
+    caller: Caller,
+    Path(id): Path<Uuid>,
+) -> Result<StatusCode, ApiError> {
     let mut transaction = db.begin().await?;
-    if !subscriptions::delete(&mut *transaction, id).await? {
-        return Err(ApiError::NotFound("subscription"));
-    }
+    let before = caller.reach(subscriptions::lock(&mut transaction, id).await?)?;
+    subscriptions::delete(&mut *transaction, id).await?;
     subscriptions::end_pending_deliveries(&mut transaction, id).await?;
     replays::cancel_all(&mut *transaction, id).await?;
     circuits::delete(&mut *transaction, id).await?;
     cursors::delete(&mut *transaction, id).await?;
     undelivered::delete(&mut *transaction, id).await?;
+    // Nothing is told of its secrets, which it need not have.
+    let sealed = before.sealed().unwrap_or_default();
+    let made = change("delete", id, told::settings(&Settings::of(before, sealed)));
+    audit::insert(&mut transaction, &caller, made).await?;
     transaction.commit().await?;
     Ok(StatusCode::NO_CONTENT)
 }

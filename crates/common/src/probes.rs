@@ -146,6 +146,7 @@ pub async fn serve(
     routes: Router,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
+    let routes = routes.into_make_service_with_connect_info::<SocketAddr>();
     axum::serve(listener, routes)
         .with_graceful_shutdown(stop.cancelled_owned())
         .await

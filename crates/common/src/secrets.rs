@@ -45,7 +45,7 @@ struct Key {
 }
 
 /// Something sealed, with the id of the key that did it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sealed {
     /// Opens it.
     pub key_id: String,

@@ -59,6 +59,7 @@ impl Stage {
             ("KAFKA_BROKERS", &*brokers),
             ("KAFKA_TOPIC", &*name),
             ("SECRETS_KEYS", SECRETS_KEYS),
+            ("AUTH", "off"),
         ];
         let stage = Self {
             api: Program::start("api", "API_LISTEN", &settings, &[]),

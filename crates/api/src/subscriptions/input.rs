@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::error::ApiError;
 use crate::fields::{
     Cities, Description, DisableAfter, Endpoint, EventTypes, FilterSource, MaxAge, MaxInFlight,
-    Name, NewAuth, RateLimit, RetrySchedule, SigningSecret, Timeout,
+    Name, NewAuth, Owner, RateLimit, RetrySchedule, SigningSecret, Timeout,
 };
 
 /// A subscription to be made.
@@ -26,6 +26,8 @@ use crate::fields::{
     "coalesce": "latest_per_key", "disable_after": "5d"
 }))]
 pub struct NewSubscription {
+    /// Whose it is. A subscriber's is its own; for an admin to say, else nobody's but the admins'.
+    owner: Option<Owner>,
     name: Name,
     description: Option<Description>,
     url: Endpoint,
@@ -79,6 +81,7 @@ impl NewSubscription {
     fn settings(self, keyring: &Keyring, id: Uuid, secrets: &Secrets) -> Settings {
         let new = self;
         Settings {
+            owner: new.owner.map(Into::into),
             name: new.name.into(),
             description: new.description.map(Into::into),
             url: new.url.into(),
@@ -108,6 +111,10 @@ impl NewSubscription {
     "filter": "event.reading < -10", "retry_schedule": ["1s", "1m"], "rate_limit": null
 }))]
 pub struct SubscriptionPatch {
+    /// For an admin to say.
+    #[serde(default)]
+    #[schema(value_type = Option<Owner>)]
+    owner: Change<Owner>,
     #[serde(default, deserialize_with = "not_null")]
     #[schema(value_type = Name, required = false)]
     name: Option<Name>,
@@ -168,8 +175,7 @@ impl SubscriptionPatch {
     pub fn apply(mut self, keyring: &Keyring, to: Row) -> Result<Settings, ApiError> {
         let auth_key = std::mem::take(&mut self.auth_key).asked();
         let auth = std::mem::take(&mut self.auth).asked();
-        let sealed = to.sealed().context("reading the secrets it has");
-        let mut sealed = sealed.map_err(ApiError::Internal)?;
+        let mut sealed = super::sealed(&to)?;
         let (id, mut kind) = (to.id, to.auth_kind);
         if let Some(auth) = one_way(auth_key, auth)? {
             let secrets = Secrets::open(keyring, id, &sealed);
@@ -186,6 +192,7 @@ impl SubscriptionPatch {
 
     fn settings(self, to: Settings) -> Settings {
         Settings {
+            owner: self.owner.of(to.owner),
             name: self.name.map_or(to.name, Into::into),
             description: self.description.of(to.description),
             url: self.url.map_or(to.url, Into::into),

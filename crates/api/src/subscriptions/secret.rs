@@ -7,17 +7,20 @@ use common::secrets::Keyring;
 use common::store::subscriptions::{self, Settings};
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use sqlx::PgPool;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
+use crate::access::Caller;
 use crate::error::ApiError;
 use crate::extract::{Json, Path};
 use crate::fields::{GracePeriod, SigningSecret};
 use crate::refusals;
 use crate::state::AppState;
+use crate::store::audit;
 
 /// For how long the old secret goes on signing where nothing is said.
 const DEFAULT_GRACE: TimeDelta = TimeDelta::hours(24);
@@ -57,6 +60,7 @@ pub struct Rotated {
 /// Until the grace period is over each delivery is signed with both. Deliveries follow within a
 /// second.
 #[utoipa::path(post, path = "/subscriptions/{id}/secret/rotate", tag = "subscriptions",
+    security(("key" = ["write"])),
     params(("id" = Uuid, Path, description = "The subscription's")), responses(
     (status = 200, body = Rotated, description = "It is exchanged"),
     refusals::Update,
@@ -64,6 +68,7 @@ pub struct Rotated {
 async fn rotate(
     State(db): State<PgPool>,
     State(keyring): State<Keyring>,
+    caller: Caller,
     Path(id): Path<Uuid>,
     rotation: Option<Json<Rotation>>,
 ) -> Result<axum::Json<Rotated>, ApiError> {
@@ -77,12 +82,14 @@ async fn rotate(
             .map_or(DEFAULT_GRACE, |grace| TimeDelta::milliseconds(grace.into()));
     let mut transaction = db.begin().await?;
     let row = subscriptions::lock(&mut transaction, id).await?;
-    let row = row.ok_or(ApiError::NotFound("subscription"))?;
+    let row = caller.reach(row)?;
     let secrets = row.secrets(&keyring).context("opening the secrets it has");
     let mut secrets = secrets.map_err(ApiError::Internal)?;
     secrets.rotate(key.clone(), old_until, now);
     let settings = Settings::of(row, secrets.seal(&keyring, id));
     subscriptions::update(&mut transaction, id, &settings).await?;
+    let rotated = super::change("rotate_secret", id, json!({"old_until": old_until}));
+    audit::insert(&mut transaction, &caller, rotated).await?;
     transaction.commit().await?;
     Ok(axum::Json(Rotated {
         signing_secret: key.expose_secret().to_owned(),

@@ -20,7 +20,7 @@ const RETENTION_WARNING: f32 = 0.5;
 /// A subscription.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({
-    "id": "0199b0c2-7c1e-7d52-a0a5-4f0f6a3a9b11", "name": "my-web-hook",
+    "id": "0199b0c2-7c1e-7d52-a0a5-4f0f6a3a9b11", "owner": "acme", "name": "my-web-hook",
     "description": "Web hook - Test", "url": "http://localhost:9099", "auth": {"kind": "bearer"},
     "event_types": null, "cities": ["Tokyo", "Berlin"], "filter": "event.reading > 30",
     "retry_schedule": ["5s", "30s", "10m"], "max_age": "6h", "timeout": null, "rate_limit": null,
@@ -40,6 +40,8 @@ const RETENTION_WARNING: f32 = 0.5;
 }))]
 pub struct Subscription {
     id: Uuid,
+    /// Whose it is; `null`: nobody's but the admins'.
+    owner: Option<String>,
     name: String,
     description: Option<String>,
     /// Where deliveries go.
@@ -210,6 +212,7 @@ impl Fare {
         let undelivered = self.undelivered.remove(&row.id);
         Subscription {
             id: row.id,
+            owner: row.owner,
             name: row.name,
             description: row.description,
             url: row.url,

@@ -22,6 +22,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
+use crate::access::Caller;
 use crate::error::ApiError;
 use crate::extract::{Json, Path};
 use crate::refusals;
@@ -219,7 +220,7 @@ fn milliseconds(duration: Duration) -> f64 {
 /// recorded, and no circuit counts it. It carries `webhook-test: true`. The event that is sent
 /// unless one is given is a `temperature.updated` of the city `Test` with `"test": true`.
 #[utoipa::path(post, path = "/subscriptions/{id}/test", tag = "subscriptions",
-    params(("id" = Uuid, Path, description = "The subscription's")),
+    security(("key" = ["write"])), params(("id" = Uuid, Path, description = "The subscription's")),
     request_body(content = Option<TestRequest>, description = "May be left out", example = json!({})),
     responses(
     (status = 200, body = TestDelivery, description = "What came of it"),
@@ -227,11 +228,11 @@ fn milliseconds(duration: Duration) -> f64 {
 ))]
 async fn test(
     State(app): State<AppState>,
+    caller: Caller,
     Path(id): Path<Uuid>,
     asked: Option<Json<TestRequest>>,
 ) -> Result<axum::Json<TestDelivery>, ApiError> {
-    let subscription = subscriptions::get(&app.db, id).await?;
-    let subscription = subscription.ok_or(ApiError::NotFound("subscription"))?;
+    let subscription = caller.reach(subscriptions::get(&app.db, id).await?)?;
     let given = asked.and_then(|Json(asked)| asked.event);
     let event = given.map_or_else(Event::invented, Event::from);
     let outgoing = Outgoing {

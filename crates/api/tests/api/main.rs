@@ -1,6 +1,7 @@
 //! The API over a real Postgres, through its router: what each route does when it works, when
 //! it is asked twice, and when it is asked for nonsense.
 
+mod access;
 mod dead_letters;
 mod document;
 mod outage;

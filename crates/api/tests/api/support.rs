@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use api::{AppState, Log, Tester};
+use api::{Access, AppState, Log, Tester};
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
@@ -23,8 +23,10 @@ pub const LONG: Duration = Duration::from_mins(1);
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The API, and the database under it.
+#[derive(Clone)]
 pub struct Client {
     router: Router,
+    headers: Vec<(&'static str, String)>,
     pub db: PgPool,
 }
 
@@ -62,7 +64,12 @@ pub fn kafka(topic: &str) -> KafkaArgs {
 
 /// The API over `db`, as `main` builds it.
 pub fn api(db: PgPool, request_timeout: Duration) -> api::Api {
-    api_with(db, Log::new(&kafka("updates")), request_timeout)
+    api_with(
+        db,
+        Log::new(&kafka("updates")),
+        Access::Off,
+        request_timeout,
+    )
 }
 
 /// The keys of the tests.
@@ -72,13 +79,14 @@ pub fn keyring() -> Keyring {
 }
 
 /// The API over `db` and `log`.
-pub fn api_with(db: PgPool, log: Log, request_timeout: Duration) -> api::Api {
+pub fn api_with(db: PgPool, log: Log, access: Access, request_timeout: Duration) -> api::Api {
     let egress = Egress::new(&EgressArgs::default()).expect("rules");
     let metrics = PrometheusBuilder::new().build_recorder().handle();
     api::routes(
         AppState {
             db,
             log,
+            access,
             tester: Tester::new(ATTEMPT_TIMEOUT, &egress).expect("TLS"),
             egress,
             keyring: keyring(),
@@ -94,17 +102,53 @@ impl Client {
     }
 
     pub fn with_timeout(db: PgPool, request_timeout: Duration) -> Self {
-        let router = api(db.clone(), request_timeout).router;
-        Self { router, db }
+        Self::of(api(db.clone(), request_timeout), db)
     }
 
     /// Over the topic that `kafka` names.
     pub fn with_kafka(db: PgPool, kafka: &KafkaArgs) -> Self {
-        let router = api_with(db.clone(), Log::new(kafka), LONG).router;
-        Self { router, db }
+        let log = Log::new(kafka);
+        Self::of(api_with(db.clone(), log, Access::Off, LONG), db)
     }
 
-    pub async fn send(&self, request: Request<Body>) -> Answer {
+    /// One that knows its callers in that way.
+    pub fn with_access(db: PgPool, access: Access) -> Self {
+        let log = Log::new(&kafka("updates"));
+        Self::of(api_with(db.clone(), log, access, LONG), db)
+    }
+
+    fn of(api: api::Api, db: PgPool) -> Self {
+        Self {
+            router: api.router,
+            headers: Vec::new(),
+            db,
+        }
+    }
+
+    /// Shows that token with each request.
+    pub fn with_token(self, token: &str) -> Self {
+        self.as_somebody(Some(token))
+    }
+
+    /// Shows that token, or none.
+    pub fn as_somebody(&self, token: Option<&str>) -> Self {
+        let authorization = token.map(|token| ("authorization", format!("Bearer {token}")));
+        Self {
+            headers: authorization.into_iter().collect(),
+            ..self.clone()
+        }
+    }
+
+    pub fn with_request_id(mut self, id: &str) -> Self {
+        self.headers.push(("x-request-id", id.to_owned()));
+        self
+    }
+
+    pub async fn send(&self, mut request: Request<Body>) -> Answer {
+        for (name, value) in &self.headers {
+            let value = value.parse().expect("a value");
+            request.headers_mut().insert(*name, value);
+        }
         let response = self
             .router
             .clone()

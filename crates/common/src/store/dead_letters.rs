@@ -57,7 +57,9 @@ pub struct Row {
 
 /// Which rows a list shows: those that match everything that is given.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Filter {
+pub struct Filter<'a> {
+    /// Of this owner's subscriptions only; here and below `None` means of everybody's.
+    pub owner: Option<&'a str>,
     /// Of this subscription only.
     pub subscription_id: Option<Uuid>,
     /// Of this reason only.
@@ -70,7 +72,7 @@ pub struct Filter {
 /// The database's.
 pub async fn list(
     db: impl PgExecutor<'_>,
-    filter: Filter,
+    filter: Filter<'_>,
     skip: i64,
     limit: i64,
     max_payload_bytes: i32,
@@ -84,6 +86,8 @@ pub async fn list(
                reason AS "reason: Reason", attempts, last_status, last_error, created_at
         FROM dead_letters
         WHERE ($1::uuid IS NULL OR subscription_id = $1) AND ($2::text IS NULL OR reason = $2)
+          AND ($6::text IS NULL
+               OR subscription_id IN (SELECT id FROM subscriptions WHERE owner = $6))
         ORDER BY id OFFSET $3 LIMIT $4
         "#,
         filter.subscription_id,
@@ -91,39 +95,55 @@ pub async fn list(
         skip,
         limit,
         max_payload_bytes,
+        filter.owner,
     )
     .fetch_all(db)
     .await
 }
 
-/// The dead letter of that id, with its payload.
+/// The dead letter of that id, with its payload, if it is of the owner.
 ///
 /// # Errors
 /// The database's.
-pub async fn get(db: impl PgExecutor<'_>, id: i64) -> sqlx::Result<Option<Row>> {
+pub async fn get(
+    db: impl PgExecutor<'_>,
+    owner: Option<&str>,
+    id: i64,
+) -> sqlx::Result<Option<Row>> {
     sqlx::query_as!(
         Row,
         r#"
         SELECT id, subscription_id, event_id, topic, partition, event_offset,
                octet_length(payload) AS "payload_bytes!", payload AS "payload?",
                reason AS "reason: Reason", attempts, last_status, last_error, created_at
-        FROM dead_letters WHERE id = $1
+        FROM dead_letters
+        WHERE id = $1 AND ($2::text IS NULL
+              OR subscription_id IN (SELECT id FROM subscriptions WHERE owner = $2))
         "#,
         id,
+        owner,
     )
     .fetch_optional(db)
     .await
 }
 
-/// Removes it; says whether it was there.
+/// Removes it, if it is of the owner; says whether it was there.
 ///
 /// # Errors
 /// The database's.
-pub async fn delete(db: impl PgExecutor<'_>, id: i64) -> sqlx::Result<bool> {
-    sqlx::query!("DELETE FROM dead_letters WHERE id = $1", id)
-        .execute(db)
-        .await
-        .map(|done| done.rows_affected() > 0)
+pub async fn delete(db: impl PgExecutor<'_>, owner: Option<&str>, id: i64) -> sqlx::Result<bool> {
+    sqlx::query!(
+        r#"
+        DELETE FROM dead_letters
+        WHERE id = $1 AND ($2::text IS NULL
+              OR subscription_id IN (SELECT id FROM subscriptions WHERE owner = $2))
+        "#,
+        id,
+        owner,
+    )
+    .execute(db)
+    .await
+    .map(|done| done.rows_affected() > 0)
 }
 
 /// What reprocessing did to one dead letter.
@@ -148,7 +168,7 @@ pub struct Requeue {
 }
 
 /// Moves dead letters to `pending_deliveries`, for the subscription that failed only, with their
-/// attempts counted anew. Ids without a row are absent from the answer.
+/// attempts counted anew. Ids without a row, or of another owner, are absent from the answer.
 ///
 /// Of two calls at once for one id, the first to lock the row moves it and the other does not
 /// find it. The lock on the subscription keeps it from being deleted meanwhile. A delivery that
@@ -156,12 +176,19 @@ pub struct Requeue {
 ///
 /// # Errors
 /// The database's.
-pub async fn requeue(db: impl PgExecutor<'_>, ids: &[i64]) -> sqlx::Result<Vec<Requeue>> {
+pub async fn requeue(
+    db: impl PgExecutor<'_>,
+    owner: Option<&str>,
+    ids: &[i64],
+) -> sqlx::Result<Vec<Requeue>> {
     sqlx::query_as!(
         Requeue,
         r#"
         WITH found AS MATERIALIZED (
-            SELECT id, subscription_id FROM dead_letters WHERE id = ANY($1) ORDER BY id FOR UPDATE
+            SELECT id, subscription_id FROM dead_letters
+            WHERE id = ANY($1) AND ($2::text IS NULL
+                  OR subscription_id IN (SELECT id FROM subscriptions WHERE owner = $2))
+            ORDER BY id FOR UPDATE
         ), wanted AS MATERIALIZED (
             SELECT id FROM subscriptions WHERE id IN (SELECT subscription_id FROM found)
             ORDER BY id FOR KEY SHARE
@@ -186,6 +213,7 @@ pub async fn requeue(db: impl PgExecutor<'_>, ids: &[i64]) -> sqlx::Result<Vec<R
         ORDER BY found.id
         "#,
         ids,
+        owner,
     )
     .fetch_all(db)
     .await

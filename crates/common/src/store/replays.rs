@@ -175,29 +175,45 @@ async fn insert_ranges(db: &mut PgConnection, id: Uuid, new: &New<'_>) -> sqlx::
     .map(drop)
 }
 
-/// The replay of that id.
+/// The replay of that id, if it is of the owner; `None`: whoever's.
 ///
 /// # Errors
 /// The database's.
-pub async fn get(db: impl PgExecutor<'_>, id: Uuid) -> sqlx::Result<Option<Row>> {
-    rows!("WHERE id = $1", id).fetch_optional(db).await
+pub async fn get(
+    db: impl PgExecutor<'_>,
+    owner: Option<&str>,
+    id: Uuid,
+) -> sqlx::Result<Option<Row>> {
+    rows!(
+        "WHERE id = $1 AND ($2::text IS NULL
+               OR subscription_id IN (SELECT id FROM subscriptions WHERE owner = $2))",
+        id,
+        owner,
+    )
+    .fetch_optional(db)
+    .await
 }
 
-/// A page of all, or of one subscription's, oldest first.
+/// A page of all, or of one owner's or subscription's, oldest first.
 ///
 /// # Errors
 /// The database's.
 pub async fn list(
     db: impl PgExecutor<'_>,
+    owner: Option<&str>,
     subscription_id: Option<Uuid>,
     skip: i64,
     limit: i64,
 ) -> sqlx::Result<Vec<Row>> {
     rows!(
-        "WHERE $1::uuid IS NULL OR subscription_id = $1 ORDER BY id OFFSET $2 LIMIT $3",
+        "WHERE ($1::uuid IS NULL OR subscription_id = $1)
+           AND ($4::text IS NULL
+                OR subscription_id IN (SELECT id FROM subscriptions WHERE owner = $4))
+         ORDER BY id OFFSET $2 LIMIT $3",
         subscription_id,
         skip,
         limit,
+        owner,
     )
     .fetch_all(db)
     .await

@@ -23,7 +23,9 @@ pub const CHANGED: &str = "subscription_changed";
 pub struct Row {
     /// `UUIDv7`.
     pub id: Uuid,
-    /// Unique among all.
+    /// Whose it is; `None`: nobody's but the admins'.
+    pub owner: Option<String>,
+    /// Unique among its owner's.
     pub name: String,
     /// For people.
     pub description: Option<String>,
@@ -73,6 +75,8 @@ pub struct Row {
 /// What a client sets of a subscription: every column of [`Row`] that can be changed.
 #[derive(Clone, Debug)]
 pub struct Settings {
+    /// See [`Row::owner`].
+    pub owner: Option<String>,
     /// See [`Row::name`].
     pub name: String,
     /// See [`Row::description`].
@@ -111,6 +115,7 @@ impl Settings {
     /// Those of a row, with what is secret of it.
     pub fn of(row: Row, secrets: Sealed) -> Self {
         Self {
+            owner: row.owner,
             name: row.name,
             description: row.description,
             url: row.url,
@@ -142,7 +147,7 @@ macro_rules! rows {
                       state AS "state: State", disabled_reason, disabled_at, retry_schedule_ms,
                       max_age_ms, timeout_ms, rate_limit, max_in_flight,
                       ordering AS "ordering: Ordering", coalesce AS "coalesce: Coalesce", filter,
-                      disable_after_ms, created_at, updated_at "#
+                      disable_after_ms, owner, created_at, updated_at "#
                 + $after
             $(, $parameter)*
         )
@@ -173,6 +178,7 @@ macro_rules! write_settings {
             $settings.coalesce as Coalesce,
             $settings.filter.as_deref(),
             $settings.disable_after_ms,
+            $settings.owner.as_deref(),
         )
     };
 }
@@ -186,8 +192,9 @@ pub async fn insert(db: impl PgExecutor<'_>, id: Uuid, settings: &Settings) -> s
         "INSERT INTO subscriptions
             (id, name, description, url, secrets, secrets_key_id, auth_kind, event_types, cities,
              retry_schedule_ms, max_age_ms, timeout_ms, rate_limit, max_in_flight, ordering,
-             coalesce, filter, disable_after_ms)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
+             coalesce, filter, disable_after_ms, owner)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,
+                 $19)
          RETURNING",
         id,
         settings
@@ -207,8 +214,9 @@ pub async fn update(db: &mut PgConnection, id: Uuid, settings: &Settings) -> sql
         "UPDATE subscriptions
          SET (name, description, url, secrets, secrets_key_id, auth_kind, event_types, cities,
               retry_schedule_ms, max_age_ms, timeout_ms, rate_limit, max_in_flight, ordering,
-              coalesce, filter, disable_after_ms, updated_at)
-           = ($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, now())
+              coalesce, filter, disable_after_ms, owner, updated_at)
+           = ($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19,
+              now())
          WHERE id = $1 RETURNING",
         id,
         settings
@@ -251,14 +259,20 @@ pub async fn get_all(db: impl PgExecutor<'_>, ids: &[Uuid]) -> sqlx::Result<Vec<
         .await
 }
 
-/// A page of all, oldest first.
+/// A page of all, or of one owner's, oldest first.
 ///
 /// # Errors
 /// The database's.
-pub async fn list(db: impl PgExecutor<'_>, skip: i64, limit: i64) -> sqlx::Result<Vec<Row>> {
+pub async fn list(
+    db: impl PgExecutor<'_>,
+    owner: Option<&str>,
+    skip: i64,
+    limit: i64,
+) -> sqlx::Result<Vec<Row>> {
     rows!(
         "SELECT",
-        "FROM subscriptions ORDER BY id OFFSET $1 LIMIT $2",
+        "FROM subscriptions WHERE $1::text IS NULL OR owner = $1 ORDER BY id OFFSET $2 LIMIT $3",
+        owner,
         skip,
         limit,
     )

@@ -1,0 +1,151 @@
+//! Who may do what: each request comes from a [`Caller`], or goes no further than an open route.
+//!
+//! What a route needs is said once, where it is described: its `security` in the document. [`Guard`]
+//! enforces what the finished document says, so that the two cannot differ; a route that says
+//! nothing is for admins. Handlers take the [`Caller`], and ask the store for what is in its reach:
+//! another owner's is not found, as if it did not exist. `access::keys` knows the form of keys,
+//! `api_keys` makes and revokes them.
+
+mod guard;
+pub mod keys;
+mod needs;
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use clap::ValueEnum;
+use common::store::subscriptions::Row;
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::error::ApiError;
+use keys::KnownKey;
+
+pub use guard::Guard;
+pub use needs::{Needs, SCHEME};
+
+/// What a caller may reach.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, sqlx::Type, ValueEnum,
+)]
+#[sqlx(type_name = "text", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Everything.
+    Admin,
+    /// The subscriptions of its owner, and what belongs to them.
+    Subscriber,
+}
+
+impl Role {
+    /// As it is written.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Admin => "admin",
+            Self::Subscriber => "subscriber",
+        }
+    }
+}
+
+/// What a caller may do with what it reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Scope {
+    /// Look.
+    Read,
+    /// Change.
+    Write,
+}
+
+impl Scope {
+    /// As it is written.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Write => "write",
+        }
+    }
+}
+
+/// Who makes a request.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// What it may reach.
+    pub role: Role,
+    /// Whose subscriptions a subscriber reaches; an admin has none.
+    pub owner: Option<String>,
+    /// What it may do.
+    pub scopes: Vec<Scope>,
+    /// As the audit names it: `key:` and the key's id, `admin-key`, `off`, `command`.
+    pub who: String,
+    /// From where it asks.
+    pub address: Option<String>,
+    /// Under which id its request is logged.
+    pub request_id: String,
+}
+
+impl Caller {
+    /// One that may do everything, by that name.
+    pub fn admin(who: &str) -> Self {
+        Self {
+            role: Role::Admin,
+            owner: None,
+            scopes: vec![Scope::Read, Scope::Write],
+            who: who.to_owned(),
+            address: None,
+            request_id: String::new(),
+        }
+    }
+
+    /// Whose rows it reaches; `None`: everybody's.
+    pub fn owner(&self) -> Option<&str> {
+        self.owner.as_deref()
+    }
+
+    /// The subscription, if it is in its reach.
+    ///
+    /// # Errors
+    /// The same for one of another owner as for none.
+    pub fn reach(&self, row: Option<Row>) -> Result<Row, ApiError> {
+        row.filter(|row| self.role == Role::Admin || row.owner == self.owner)
+            .ok_or(ApiError::NotFound("subscription"))
+    }
+
+    fn may(&self, needs: Needs) -> Result<(), ApiError> {
+        match needs {
+            Needs::Admin if self.role != Role::Admin => {
+                Err(ApiError::Forbidden("this is for admins"))
+            }
+            Needs::Scope(scope) if !self.scopes.contains(&scope) => {
+                Err(ApiError::Forbidden("the key has not the scope for this"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Caller {
+    type Rejection = ApiError;
+
+    /// Without the guard before it there is none, and nobody is let in.
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        let caller = parts.extensions.get::<Self>();
+        caller.cloned().ok_or(ApiError::Unauthorized)
+    }
+}
+
+/// How callers are known.
+#[derive(Clone, Debug)]
+pub enum Access {
+    /// Nobody is asked; everybody is an admin.
+    Off,
+    /// By keys: those in the database, and the one of the environment.
+    Keys(Option<Box<KnownKey>>),
+}
+
+impl Access {
+    /// By keys, of which `admin` is one that no database has.
+    pub fn by_keys(admin: Option<&SecretString>) -> Self {
+        Self::Keys(admin.map(|key| Box::new(KnownKey::new(key))))
+    }
+}

@@ -1,0 +1,152 @@
+//! The table `api_keys`: who may use the API.
+//!
+//! A key is revoked, never removed: the audit names it.
+
+use chrono::{DateTime, Utc};
+use sqlx::{PgConnection, PgExecutor};
+use uuid::Uuid;
+
+use crate::access::{Caller, Role, Scope};
+
+/// One row, without the hash.
+#[derive(Clone, Debug)]
+pub struct Row {
+    pub id: Uuid,
+    pub name: String,
+    pub prefix: String,
+    pub role: Role,
+    pub owner: Option<String>,
+    pub scopes: Vec<String>,
+    pub expires_at: Option<DateTime<Utc>>,
+    pub last_used_at: Option<DateTime<Utc>>,
+    pub created_at: DateTime<Utc>,
+    pub created_by: String,
+    pub revoked_at: Option<DateTime<Utc>>,
+}
+
+impl From<Row> for Caller {
+    fn from(row: Row) -> Self {
+        let has = |scope: &Scope| row.scopes.iter().any(|label| label == scope.label());
+        let scopes = [Scope::Read, Scope::Write]
+            .into_iter()
+            .filter(has)
+            .collect();
+        Self {
+            role: row.role,
+            owner: row.owner,
+            scopes,
+            who: format!("key:{}", row.id),
+            address: None,
+            request_id: String::new(),
+        }
+    }
+}
+
+/// A key to be made.
+#[derive(Debug)]
+pub struct New<'a> {
+    pub name: &'a str,
+    pub prefix: &'a str,
+    pub hash: &'a [u8],
+    pub role: Role,
+    pub owner: Option<&'a str>,
+    pub scopes: &'a [String],
+    pub expires_at: Option<DateTime<Utc>>,
+    pub created_by: &'a str,
+}
+
+macro_rules! rows {
+    ($before:tt, $after:tt $(, $parameter:expr)* $(,)?) => {
+        sqlx::query_as!(
+            Row,
+            $before
+                + r#" id, name, prefix, role AS "role: Role", owner, scopes, expires_at,
+                      last_used_at, created_at, created_by, revoked_at "#
+                + $after
+            $(, $parameter)*
+        )
+    };
+}
+
+/// Adds a key.
+///
+/// # Errors
+/// The database's.
+pub async fn insert(db: &mut PgConnection, new: &New<'_>) -> sqlx::Result<Row> {
+    rows!(
+        "INSERT INTO api_keys
+            (id, name, prefix, hash, role, owner, scopes, expires_at, created_by)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING",
+        "",
+        Uuid::now_v7(),
+        new.name,
+        new.prefix,
+        new.hash,
+        new.role as Role,
+        new.owner,
+        new.scopes,
+        new.expires_at,
+        new.created_by,
+    )
+    .fetch_one(db)
+    .await
+}
+
+/// The key of that hash, if it is in force.
+///
+/// # Errors
+/// The database's.
+pub async fn by_hash(db: impl PgExecutor<'_>, hash: &[u8]) -> sqlx::Result<Option<Row>> {
+    rows!(
+        "SELECT",
+        "FROM api_keys
+         WHERE hash = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())",
+        hash,
+    )
+    .fetch_optional(db)
+    .await
+}
+
+/// Notes that it was used, once a minute at most.
+///
+/// # Errors
+/// The database's.
+pub async fn note_use(db: impl PgExecutor<'_>, id: Uuid) -> sqlx::Result<()> {
+    sqlx::query!(
+        "UPDATE api_keys SET last_used_at = now()
+         WHERE id = $1 AND (last_used_at IS NULL OR last_used_at < now() - interval '1 minute')",
+        id,
+    )
+    .execute(db)
+    .await
+    .map(drop)
+}
+
+/// A page of all, oldest first.
+///
+/// # Errors
+/// The database's.
+pub async fn list(db: impl PgExecutor<'_>, skip: i64, limit: i64) -> sqlx::Result<Vec<Row>> {
+    rows!(
+        "SELECT",
+        "FROM api_keys ORDER BY id OFFSET $1 LIMIT $2",
+        skip,
+        limit,
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// Revokes it; says whether it was in force.
+///
+/// # Errors
+/// The database's.
+pub async fn revoke(db: &mut PgConnection, id: Uuid) -> sqlx::Result<bool> {
+    sqlx::query!(
+        "UPDATE api_keys SET revoked_at = now() WHERE id = $1 AND revoked_at IS NULL",
+        id,
+    )
+    .execute(db)
+    .await
+    .map(|done| done.rows_affected() > 0)
+}

@@ -1,0 +1,4 @@
+//! The tables that `api` alone uses.
+
+pub mod api_keys;
+pub mod audit;
