@@ -133,7 +133,8 @@ mod tests {
     use super::*;
 
     fn check(flags: &[&str]) -> Result<(), String> {
-        let config = Config::parse_from([&["api", "--auth", "off"], flags].concat());
+        let config =
+            Config::parse_from([&["api", "--auth", "off", "--secrets-keys", "-"], flags].concat());
         config.check().map_err(|error| error.to_string())
     }
 

@@ -117,6 +117,11 @@ impl Stage {
         webhook
     }
 
+    /// A setting under which no secret of this stage opens.
+    pub fn without_its_keys(&self) -> (&'static str, &'static str) {
+        ("SECRETS_KEYS", OTHER_KEYS)
+    }
+
     /// Subscribes a URL; its id.
     pub async fn subscribe(&self, name: &str, url: &str) -> String {
         let body = json!({"name": name, "url": url});
@@ -180,6 +185,8 @@ impl Stage {
 
 /// Seals the secrets of these tests.
 const SECRETS_KEYS: &str = "test:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+
+const OTHER_KEYS: &str = "other:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";
 
 // Of the topic of readings; that of operations is owned beside it, and not by the same.
 const PASSED: &str = "SELECT COALESCE(sum(next_offset), 0)::bigint FROM progress

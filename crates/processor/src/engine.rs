@@ -98,11 +98,16 @@ pub struct Assignment {
 pub enum Change {
     All {
         subscriptions: Vec<Arc<Subscription>>,
+        /// Those whose secrets do not open: see [`Change::Held`].
+        held: Vec<Arc<Subscription>>,
         /// Those whose rows cannot be used: what is known of them stays.
         unusable: Vec<Uuid>,
         circuits: Vec<Circuit>,
     },
     Upsert(Arc<Subscription>, Option<Circuit>),
+    /// Their secrets do not open. What is known of them stays; those that are not known are off the
+    /// log, and miss nothing.
+    Held(Vec<Arc<Subscription>>),
     Removed(Uuid),
     /// All that run.
     Replays(Vec<Range>),

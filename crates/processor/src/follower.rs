@@ -91,14 +91,15 @@ impl Follower {
         match row {
             None => self.tell(Change::Removed(id)).await,
             Some(row) if !self.concerns(&row) => self.tell(Change::Removed(id)).await,
-            Some(row) => match self.usable(row) {
-                Some(subscription) => {
+            Some(row) => match self.usable(&row) {
+                Usable::Yes(subscription) => {
                     let circuit = circuits::open(&self.db, id)
                         .await
                         .context("reading a circuit")?;
                     self.tell(Change::Upsert(subscription, circuit)).await
                 }
-                None => Ok(()),
+                Usable::Held(subscription) => self.tell(Change::Held(vec![subscription])).await,
+                Usable::No => Ok(()),
             },
         }
     }
@@ -119,16 +120,17 @@ impl Follower {
         let circuits = circuits::all_open(&self.db)
             .await
             .context("reading the circuits")?;
-        let (mut subscriptions, mut unusable) = (Vec::new(), Vec::new());
+        let (mut subscriptions, mut held, mut unusable) = (Vec::new(), Vec::new(), Vec::new());
         for row in rows.into_iter().filter(|row| self.concerns(row)) {
-            let id = row.id;
-            match self.usable(row) {
-                Some(subscription) => subscriptions.push(subscription),
-                None => unusable.push(id),
+            match self.usable(&row) {
+                Usable::Yes(subscription) => subscriptions.push(subscription),
+                Usable::Held(subscription) => held.push(subscription),
+                Usable::No => unusable.push(row.id),
             }
         }
         Ok(Change::All {
             subscriptions,
+            held,
             unusable,
             circuits,
         })
@@ -144,17 +146,25 @@ impl Follower {
         }
     }
 
-    fn usable(&self, row: Row) -> Option<Arc<Subscription>> {
-        let id = row.id;
+    fn usable(&self, row: &Row) -> Usable {
         match Subscription::new(row, &self.keyring, self.attempt_timeout) {
-            Ok(subscription) => Some(Arc::new(subscription)),
+            Ok(subscription) => Usable::Yes(Arc::new(subscription)),
             Err(why) => {
                 let why = format!("{why:#}");
-                tracing::error!(subscription.id = %id, why, "a subscription cannot be delivered to");
-                None
+                tracing::error!(subscription.id = %row.id, why, "a subscription cannot be delivered to");
+                let held = Subscription::held(row, self.attempt_timeout).ok();
+                held.map_or(Usable::No, |held| Usable::Held(Arc::new(held)))
             }
         }
     }
+}
+
+/// What can be made of a row.
+enum Usable {
+    Yes(Arc<Subscription>),
+    /// It gets nothing for now.
+    Held(Arc<Subscription>),
+    No,
 }
 
 /// Whether a type, or a family of types, is of operational events.

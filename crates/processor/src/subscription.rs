@@ -32,15 +32,29 @@ impl Subscription {
     ///
     /// # Errors
     /// What is wrong with a row that `api` would not have written, or that its secrets do not open.
-    pub fn new(row: Row, keyring: &Keyring, timeout: Duration) -> anyhow::Result<Self> {
+    pub fn new(row: &Row, keyring: &Keyring, timeout: Duration) -> anyhow::Result<Self> {
+        let target = Target::of(row, keyring, timeout)?;
+        Self::at(row, target, row.state == State::Active)
+    }
+
+    /// The same of a row whose secrets do not open: it gets nothing until they do, and all it is
+    /// owed then.
+    ///
+    /// # Errors
+    /// What else is wrong with it.
+    pub fn held(row: &Row, timeout: Duration) -> anyhow::Result<Self> {
+        Self::at(row, Target::new(&row.url, timeout)?, false)
+    }
+
+    fn at(row: &Row, target: Target, active: bool) -> anyhow::Result<Self> {
         Ok(Self {
-            target: Target::of(&row, keyring, timeout)?,
+            target,
             id: row.id,
-            active: row.state == State::Active,
+            active,
             spills: row.state != State::Disabled,
-            policy: Policy::try_from(&row).map_err(anyhow::Error::msg)?,
-            event_types: row.event_types,
-            cities: row.cities,
+            policy: Policy::try_from(row).map_err(anyhow::Error::msg)?,
+            event_types: row.event_types.clone(),
+            cities: row.cities.clone(),
             filter: row.filter.as_deref().map(Filter::compile).transpose()?,
         })
     }

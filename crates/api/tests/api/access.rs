@@ -151,7 +151,7 @@ async fn what_is_anothers_is_as_what_is_not_there(db: PgPool) {
             tried += 1;
         }
     }
-    assert_eq!(tried, 12);
+    assert_eq!(tried, 13);
     let requeued = other.post("/dlqs", &json!({"dlqs": [dead]})).await.json();
     assert_eq!(requeued["not_found"], json!([dead]));
     assert_eq!(everything(&admin).await, before);
@@ -261,7 +261,8 @@ async fn a_key_does_what_its_role_and_scopes_say_until_it_ends(db: PgPool) {
 async fn a_key_is_shown_once_and_kept_as_its_hash(db: PgPool) {
     let admin = admin(db);
     let key = admin.key_with(json!({"name": "a", "role": "admin"})).await;
-    let secret = key.rsplit_once('_').expect("parts").1;
+    // What comes last may have this character too.
+    let secret = key.splitn(4, '_').nth(3).expect("four parts");
     for path in ["/api-keys", "/audit"] {
         assert!(!admin.get(path).await.text().contains(secret), "{path}");
     }
@@ -347,7 +348,7 @@ async fn each_change_is_in_the_audit_without_secrets(db: PgPool) {
     assert_eq!(actions, expected);
     assert_eq!(
         items[4]["changes"],
-        json!({"auth_key": "changed", "url": "http://b"})
+        json!({"auth": "changed", "url": "http://b"})
     );
     assert_eq!(
         (&items[6]["who"], &items[6]["kind"]),

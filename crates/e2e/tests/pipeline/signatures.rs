@@ -36,6 +36,24 @@ async fn point_to(stage: &Stage, id: &str, webhook: &Program) {
 }
 
 #[tokio::test]
+async fn a_processor_without_the_keys_holds_back_what_it_cannot_sign_and_loses_nothing() {
+    let stage = Stage::new().await;
+    let webhook = stage.webhook(FIRST).await;
+    let new = json!({"name": "a", "url": webhook.url(), "signing_secret": FIRST});
+    stage.post("/subscriptions", &new).await;
+    let processor = stage.processor(&[stage.without_its_keys()]);
+    stage.system(EVENTS, 100).ended().await;
+    until("all of it passes by", async || {
+        stage.passed().await == EVENTS
+    })
+    .await;
+    assert!(processor.stop().await.success());
+    assert_eq!(webhook.received().await["distinct"], json!(0));
+    let _processor = stage.processor(&[]);
+    until_received(&webhook, EVENTS).await;
+}
+
+#[tokio::test]
 async fn both_secrets_sign_until_the_grace_period_is_over_and_then_only_the_new_one() {
     let stage = Stage::new().await;
     let first = stage.webhook(FIRST).await;

@@ -91,9 +91,15 @@ impl Engine {
         match change {
             Change::All {
                 subscriptions,
-                unusable,
+                held,
+                mut unusable,
                 circuits,
-            } => self.change_all(subscriptions, &unusable, &circuits),
+            } => {
+                unusable.extend(held.iter().map(|held| held.id));
+                self.change_all(subscriptions, &unusable, &circuits);
+                self.hold(&held);
+            }
+            Change::Held(held) => self.hold(&held),
             Change::Upsert(subscription, circuit) => self.upsert(&subscription, circuit.as_ref()),
             Change::Removed(id) => self.remove(id),
             Change::Replays(ranges) => self.replays(&ranges),
@@ -120,6 +126,14 @@ impl Engine {
         for subscription in subscriptions {
             let circuit = circuits.get(&subscription.id).copied();
             self.upsert(&subscription, circuit);
+        }
+    }
+
+    fn hold(&mut self, held: &[Arc<Subscription>]) {
+        for subscription in held {
+            if self.index.get(subscription.id).is_none() {
+                self.upsert(subscription, None);
+            }
         }
     }
 

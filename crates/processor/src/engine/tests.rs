@@ -111,6 +111,7 @@ impl Outside {
 fn all(subscriptions: Vec<Arc<Subscription>>, circuits: Vec<Circuit>) -> Change {
     Change::All {
         subscriptions,
+        held: Vec::new(),
         unusable: Vec::new(),
         circuits,
     }
