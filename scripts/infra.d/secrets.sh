@@ -7,7 +7,7 @@ need_secrets_key() {
   if [ ! -s "$file" ]; then
     mkdir -p "$ROOT/.infra"
     (umask 077 && printf 'dev:%s\n' "$(head -c 32 /dev/urandom | base64)" >"$file")
-    echo "made a key for the secrets of subscriptions: .infra/secrets-keys"
+    say "made a key for the secrets of subscriptions: .infra/secrets-keys" >&2
   fi
   SECRETS_KEYS=$(cat "$file")
   export SECRETS_KEYS
