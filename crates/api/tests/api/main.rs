@@ -4,6 +4,7 @@
 mod access;
 mod dead_letters;
 mod document;
+mod egress;
 mod outage;
 mod pages;
 mod policies;
