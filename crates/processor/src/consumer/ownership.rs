@@ -127,6 +127,11 @@ impl Ownership {
         client
             .incremental_assign(&assignment)
             .context("taking the assignment")?;
+        // The client remembers that it was paused before it went, and what resumed the others did
+        // not see it. If it is still to be paused, it will be at the next turn.
+        client
+            .resume(&assignment)
+            .context("resuming what was paused before it went")?;
         if !resets.is_empty() {
             self.commit(client, &resets, CommitMode::Sync);
         }
