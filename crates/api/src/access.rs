@@ -112,15 +112,18 @@ impl Caller {
     }
 
     fn may(&self, needs: Needs) -> Result<(), ApiError> {
-        match needs {
-            Needs::Admin if self.role != Role::Admin => {
-                Err(ApiError::Forbidden("this is for admins"))
-            }
-            Needs::Scope(scope) if !self.scopes.contains(&scope) => {
-                Err(ApiError::Forbidden("the key has not the scope for this"))
-            }
-            _ => Ok(()),
+        let (role, scope) = match needs {
+            Needs::Nobody | Needs::Anybody => return Ok(()),
+            Needs::Scope(scope) => (self.role, scope),
+            Needs::Admin(scope) => (Role::Admin, scope),
+        };
+        if self.role != role {
+            return Err(ApiError::Forbidden("this is for admins"));
         }
+        if !self.scopes.contains(&scope) {
+            return Err(ApiError::Forbidden("the key has not the scope for this"));
+        }
+        Ok(())
     }
 }
 

@@ -25,15 +25,17 @@ pub enum Needs {
     Anybody,
     /// A caller with this scope.
     Scope(Scope),
-    /// An admin.
-    Admin,
+    /// An admin, with this scope: a key that may only look makes no other that may more.
+    Admin(Scope),
 }
 
 impl Needs {
-    /// What an operation's `security` says. Anything but what is known here is for admins.
-    fn of(security: &Value) -> Self {
+    /// What the `security` of an operation with that method says. Anything but what is known here
+    /// is for admins.
+    fn of(method: &str, security: &Value) -> Self {
+        let of_admins = Self::Admin(scope(method));
         let Some([requirement]) = security.as_array().map(Vec::as_slice) else {
-            return Self::Admin;
+            return of_admins;
         };
         if requirement
             .as_object()
@@ -44,8 +46,16 @@ impl Needs {
         match requirement[SCHEME][0].as_str() {
             Some("read") => Self::Scope(Scope::Read),
             Some("write") => Self::Scope(Scope::Write),
-            _ => Self::Admin,
+            _ => of_admins,
         }
+    }
+}
+
+/// What a method does (RFC 9110, section 9.2.1).
+fn scope(method: &str) -> Scope {
+    match method {
+        "GET" | "HEAD" => Scope::Read,
+        _ => Scope::Write,
     }
 }
 
@@ -77,7 +87,7 @@ impl Table {
             return if path.starts_with(PAGES) {
                 Needs::Nobody
             } else {
-                Needs::Admin
+                Needs::Admin(scope(method.as_str()))
             };
         };
         let needs = operations.get(method.as_str());
@@ -88,7 +98,11 @@ impl Table {
 fn operations(item: &Value) -> HashMap<String, Needs> {
     let operations = item.as_object().into_iter().flatten();
     operations
-        .map(|(method, operation)| (method.to_uppercase(), Needs::of(&operation["security"])))
+        .map(|(method, operation)| {
+            let method = method.to_uppercase();
+            let needs = Needs::of(&method, &operation["security"]);
+            (method, needs)
+        })
         .collect()
 }
 
@@ -103,15 +117,23 @@ mod tests {
         for (security, needs) in [
             (json!([{"key": ["read"]}]), Needs::Scope(Scope::Read)),
             (json!([{"key": ["write"]}]), Needs::Scope(Scope::Write)),
-            (json!([{"key": ["admin"]}]), Needs::Admin),
+            (json!([{"key": ["admin"]}]), Needs::Admin(Scope::Write)),
             (json!([{}]), Needs::Nobody),
-            (json!([]), Needs::Admin),
-            (json!(null), Needs::Admin),
-            (json!([{}, {"key": ["read"]}]), Needs::Admin),
-            (json!([{"other": ["read"]}]), Needs::Admin),
-            (json!([{"key": ["raed"]}]), Needs::Admin),
+            (json!([]), Needs::Admin(Scope::Write)),
+            (json!(null), Needs::Admin(Scope::Write)),
+            (json!([{}, {"key": ["read"]}]), Needs::Admin(Scope::Write)),
+            (json!([{"other": ["read"]}]), Needs::Admin(Scope::Write)),
+            (json!([{"key": ["raed"]}]), Needs::Admin(Scope::Write)),
         ] {
-            assert_eq!(Needs::of(&security), needs, "{security}");
+            assert_eq!(Needs::of("POST", &security), needs, "{security}");
+        }
+    }
+
+    #[test]
+    fn an_admin_who_may_only_look_changes_nothing() {
+        for (method, scope) in [("GET", Scope::Read), ("DELETE", Scope::Write)] {
+            let needs = Needs::of(method, &json!([{"key": ["admin"]}]));
+            assert_eq!(needs, Needs::Admin(scope), "{method}");
         }
     }
 }

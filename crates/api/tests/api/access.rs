@@ -236,6 +236,15 @@ async fn a_key_does_what_its_role_and_scopes_say_until_it_ends(db: PgPool) {
         );
         assert_eq!(admin.get(path).await.status, StatusCode::OK, "{path}");
     }
+    // One for a scraper: it makes no key that may more than itself.
+    let scraper = json!({"name": "s", "role": "admin", "scopes": ["read"]});
+    let scraper = admin.clone().with_token(&admin.key_with(scraper).await);
+    assert_eq!(scraper.get("/metrics").await.status, StatusCode::OK);
+    let new = json!({"name": "more", "role": "admin"});
+    let refused = scraper.post("/api-keys", &new).await;
+    assert_eq!(refused.status, StatusCode::FORBIDDEN);
+    let one = format!("/api-keys/{}", Uuid::now_v7());
+    assert_eq!(scraper.delete(&one).await.status, StatusCode::FORBIDDEN);
     let listed = admin.get("/api-keys").await.json();
     assert_ne!(listed["items"][0]["last_used_at"], Value::Null);
 
