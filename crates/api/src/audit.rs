@@ -42,7 +42,7 @@ pub fn routes() -> OpenApiRouter<AppState> {
     "id": 7, "at": "2026-11-23T21:00:00Z", "who": "key:0199b0c2-d1f4-7b20-9c3d-6f7a8b9c0d1e",
     "role": "subscriber", "action": "update", "kind": "subscription",
     "object_id": "0199b0c2-7c1e-7d52-a0a5-4f0f6a3a9b11", "address": "203.0.113.7",
-    "changes": {"url": "https://example.com/hook", "auth_key": "changed"},
+    "changes": {"url": "https://example.com/hook", "auth": "changed"},
     "request_id": "0199b0c2-b1f4-7c60-9e0b-3a5d2c8e7f42"
 }))]
 pub struct Entry {

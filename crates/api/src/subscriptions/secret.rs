@@ -57,8 +57,8 @@ pub struct Rotated {
 
 /// Exchange the secret that deliveries are signed with
 ///
-/// Until the grace period is over each delivery is signed with both. Deliveries follow within a
-/// second.
+/// Until the grace period is over each delivery is signed with both; five secrets sign at once at
+/// most. Deliveries follow within a second.
 #[utoipa::path(post, path = "/subscriptions/{id}/secret/rotate", tag = "subscriptions",
     security(("key" = ["write"])),
     params(("id" = Uuid, Path, description = "The subscription's")), responses(
@@ -85,7 +85,12 @@ async fn rotate(
     let row = caller.reach(row)?;
     let secrets = row.secrets(&keyring).context("opening the secrets it has");
     let mut secrets = secrets.map_err(ApiError::Internal)?;
-    secrets.rotate(key.clone(), old_until, now);
+    secrets
+        .rotate(key.clone(), old_until, now)
+        .map_err(|too_many| ApiError::InvalidField {
+            pointer: "/grace_period".into(),
+            detail: format!("{too_many}: wait, or give 0s"),
+        })?;
     let settings = Settings::of(row, secrets.seal(&keyring, id));
     subscriptions::update(&mut transaction, id, &settings).await?;
     let rotated = super::change("rotate_secret", id, json!({"old_until": old_until}));

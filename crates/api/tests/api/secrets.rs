@@ -2,7 +2,7 @@
 
 use axum::http::StatusCode;
 use common::secrets::Keyring;
-use common::store::subscriptions::{self, Auth, Secrets};
+use common::store::subscriptions::{self, Auth, MAX_SIGNING_KEYS, Secrets};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -96,6 +96,14 @@ async fn rotation_lets_the_old_secret_sign_for_its_grace_period(db: PgPool) {
     let rotated = client.post(&path, &json!({})).await;
     assert_eq!(keys(&secrets(&db, id, &keyring()).await).len(), 3);
     assert_ne!(rotated.json()["signing_secret"], GIVEN);
+    for _ in 3..MAX_SIGNING_KEYS {
+        let rotated = client.post(&path, &json!({})).await;
+        assert_eq!(rotated.status, StatusCode::OK, "{}", rotated.text());
+    }
+    let refused = client.post(&path, &json!({})).await;
+    assert_eq!(refused.json()["pointer"], "/grace_period");
+    let rotated = client.post(&path, &json!({"grace_period": "0s"})).await;
+    assert_eq!(rotated.status, StatusCode::OK, "{}", rotated.text());
 }
 
 #[sqlx::test(migrations = "../../migrations")]

@@ -11,7 +11,9 @@ use sqlx::{PgConnection, PgExecutor};
 use uuid::Uuid;
 
 pub use columns::{AuthKey, AuthKind, Coalesce, MAX_AUTH_KEY_BYTES, Ordering, State};
-pub use secrets::{Auth, Secrets, SigningSecret, Unopened, reseal_all, seal_all};
+pub use secrets::{
+    Auth, MAX_SIGNING_KEYS, Secrets, SigningSecret, TooManyKeys, Unopened, reseal_all, seal_all,
+};
 
 use crate::secrets::Sealed;
 

@@ -10,6 +10,9 @@ use uuid::Uuid;
 use super::{AuthKey, AuthKind, Row};
 use crate::secrets::{Keyring, OpenError, Sealed};
 
+/// How many keys sign a subscription's deliveries at once, at most.
+pub const MAX_SIGNING_KEYS: usize = 5;
+
 /// How many rows are sealed in one transaction.
 const BATCH: i64 = 500;
 
@@ -64,6 +67,11 @@ pub enum Auth {
     },
 }
 
+/// More keys would sign at once than may: it was exchanged again and again within grace periods.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{MAX_SIGNING_KEYS} secrets sign already, each until its grace period is over")]
+pub struct TooManyKeys;
+
 /// Why the secrets of a row cannot be had.
 #[derive(Debug, thiserror::Error)]
 pub enum Unopened {
@@ -89,13 +97,26 @@ impl Secrets {
     }
 
     /// Signs with that key from now on, and with those before it until `until`.
-    pub fn rotate(&mut self, key: SecretString, until: DateTime<Utc>, now: DateTime<Utc>) {
-        self.signing
-            .retain(|old| old.ends_at.is_none_or(|end| end > now));
-        for old in &mut self.signing {
-            old.ends_at = Some(old.ends_at.map_or(until, |end| end.min(until)));
+    ///
+    /// # Errors
+    /// That too many would sign; then nothing has changed. Where `until` is now, there is but one.
+    pub fn rotate(
+        &mut self,
+        key: SecretString,
+        until: DateTime<Utc>,
+        now: DateTime<Utc>,
+    ) -> Result<(), TooManyKeys> {
+        let ended = self.signing.iter().map(|old| SigningSecret {
+            ends_at: Some(old.ends_at.map_or(until, |end| end.min(until))),
+            ..old.clone()
+        });
+        let mut signing = vec![SigningSecret { key, ends_at: None }];
+        signing.extend(ended.filter(|old| old.ends_at > Some(now)));
+        if signing.len() > MAX_SIGNING_KEYS {
+            return Err(TooManyKeys);
         }
-        self.signing.insert(0, SigningSecret { key, ends_at: None });
+        self.signing = signing;
+        Ok(())
     }
 
     /// Sealed for that subscription.
@@ -161,15 +182,32 @@ impl Auth {
 ///
 /// # Errors
 /// The database's.
-pub async fn seal_all(db: &PgPool, keyring: &Keyring) -> sqlx::Result<u64> {
-    let mut sealed = 0;
+pub async fn seal_all(db: &PgPool, keyring: &Keyring) -> anyhow::Result<u64> {
+    in_batches(db, async |db| Ok(seal_some(db, keyring).await?)).await
+}
+
+/// Seals anew, under the key that seals now, what another sealed. Says how many there were. Safe to
+/// stop, and to run again.
+///
+/// # Errors
+/// The database's, or that one does not open.
+pub async fn reseal_all(db: &PgPool, keyring: &Keyring) -> anyhow::Result<u64> {
+    in_batches(db, async |db| reseal_some(db, keyring).await).await
+}
+
+/// Does it until nothing is left to do, in a transaction each time; says how often it was done.
+async fn in_batches(
+    db: &PgPool,
+    mut some: impl AsyncFnMut(&mut PgConnection) -> anyhow::Result<u64>,
+) -> anyhow::Result<u64> {
+    let mut all = 0;
     loop {
         let mut transaction = db.begin().await?;
-        let done = seal_some(&mut transaction, keyring).await?;
+        let done = some(&mut transaction).await?;
         transaction.commit().await?;
-        sealed += done;
+        all += done;
         if done == 0 {
-            return Ok(sealed);
+            return Ok(all);
         }
     }
 }
@@ -193,24 +231,6 @@ async fn seal_some(db: &mut PgConnection, keyring: &Keyring) -> sqlx::Result<u64
         (row.id, secrets.seal(keyring, row.id), kind)
     });
     write(db, sealed).await
-}
-
-/// Seals anew, under the key that seals now, what another sealed. Says how many there were. Safe to
-/// stop, and to run again.
-///
-/// # Errors
-/// The database's, or that one does not open.
-pub async fn reseal_all(db: &PgPool, keyring: &Keyring) -> anyhow::Result<u64> {
-    let mut resealed = 0;
-    loop {
-        let mut transaction = db.begin().await?;
-        let done = reseal_some(&mut transaction, keyring).await?;
-        transaction.commit().await?;
-        resealed += done;
-        if done == 0 {
-            return Ok(resealed);
-        }
-    }
 }
 
 async fn reseal_some(db: &mut PgConnection, keyring: &Keyring) -> anyhow::Result<u64> {
@@ -295,19 +315,33 @@ mod tests {
         let now = Utc::now();
         let hour = TimeDelta::hours(1);
         let mut secrets = Secrets::new(key("a"), Auth::None);
-        secrets.rotate(key("b"), now + hour, now);
-        secrets.rotate(key("c"), now + hour * 2, now);
+        let mut rotate = |text, until, now| {
+            secrets.rotate(key(text), until, now).unwrap();
+            secrets.clone()
+        };
+        rotate("b", now + hour, now);
+        let secrets = rotate("c", now + hour * 2, now);
         assert_eq!(keys(&secrets), ["c", "b", "a"]);
         let ends: Vec<_> = secrets.signing.iter().map(|key| key.ends_at).collect();
         assert_eq!(ends, [None, Some(now + hour * 2), Some(now + hour)]);
-        secrets.rotate(key("d"), now + hour * 3, now + hour);
+        let secrets = rotate("d", now + hour * 3, now + hour);
         assert_eq!(keys(&secrets), ["d", "c", "b"]);
-        secrets.rotate(key("e"), now, now);
-        assert!(
-            secrets.signing[1..]
-                .iter()
-                .all(|old| old.ends_at == Some(now))
-        );
+        assert_eq!(keys(&rotate("e", now, now)), ["e"]);
+    }
+
+    #[test]
+    fn no_more_keys_sign_than_may_and_without_grace_there_is_always_room() {
+        let now = Utc::now();
+        let later = now + TimeDelta::hours(1);
+        let mut secrets = Secrets::new(key("0"), Auth::None);
+        for n in 1..MAX_SIGNING_KEYS {
+            secrets.rotate(key(&n.to_string()), later, now).unwrap();
+        }
+        let before = keys(&secrets).join(",");
+        assert_eq!(secrets.rotate(key("more"), later, now), Err(TooManyKeys));
+        assert_eq!(keys(&secrets).join(","), before);
+        secrets.rotate(key("now"), now, now).unwrap();
+        assert_eq!(keys(&secrets), ["now"]);
     }
 
     #[test]
