@@ -18,10 +18,11 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use secrecy::ExposeSecret;
 use url::{Host, Url};
 
 pub use self::args::{EgressArgs, Networks, Ports};
-pub use self::proxy::{Proxy, ProxyError};
+pub(crate) use self::proxy::{Proxy, ProxyError};
 
 use self::address::Range;
 use crate::resolver::Resolver;
@@ -35,6 +36,7 @@ struct Rules {
     args: EgressArgs,
     roots: Vec<CertificateDer<'static>>,
     resolver: Resolver,
+    proxy: Option<Proxy>,
 }
 
 /// Which rule forbids a connection. The text goes on after the name of what holds the URL.
@@ -64,9 +66,13 @@ impl Egress {
     /// is not public.
     ///
     /// # Errors
-    /// That the file of certificates cannot be used.
+    /// That the file of certificates or the proxy cannot be used.
     pub fn new(args: &EgressArgs) -> anyhow::Result<Self> {
         let roots = args.egress_ca_file.as_deref().map(roots).transpose()?;
+        let proxy = args.egress_proxy.as_ref().map(|text| {
+            let proxy = text.expose_secret().parse();
+            proxy.map_err(|why: &str| format!("EGRESS_PROXY cannot be used: {why}"))
+        });
         let resolver = args.egress_dns.map(Resolver::at).transpose()?;
         if args.egress_allow != Networks::default() {
             tracing::warn!(
@@ -78,6 +84,7 @@ impl Egress {
             args: args.clone(),
             roots: roots.unwrap_or_default(),
             resolver: resolver.unwrap_or(Resolver::System),
+            proxy: proxy.transpose().map_err(anyhow::Error::msg)?,
         })))
     }
 
@@ -170,7 +177,7 @@ impl Egress {
 
     /// Who connects for us.
     pub(crate) fn proxy(&self) -> Option<&Proxy> {
-        self.0.args.egress_proxy.as_ref()
+        self.0.proxy.as_ref()
     }
 
     /// How old a connection may be when another request is sent on it.

@@ -22,7 +22,7 @@ pub mod verdict;
 pub use attempt::{Attempt, Phases};
 pub use connection::{Connection, Tls};
 pub use control::{Control, MAX_PAUSE, WEBHOOK_DELIVERY};
-pub use egress::{Egress, EgressArgs, Networks, Ports, Proxy, Refused};
+pub use egress::{Egress, EgressArgs, Networks, Ports, Refused};
 pub use identity::{ClientIdentity, InvalidIdentity};
 pub use outgoing::{Outgoing, WEBHOOK_REPLAY};
 pub use sender::{RESPONSE_LIMIT, SNIPPET_LIMIT, Sender};

@@ -10,8 +10,7 @@ use std::time::Duration;
 use clap::builder::BoolishValueParser;
 use common::human;
 use ipnet::IpNet;
-
-use super::proxy::Proxy;
+use secrecy::SecretString;
 
 /// This machine, so that a person can try everything on it.
 const DEVELOPMENT: &str = "127.0.0.0/8,::1/128";
@@ -38,8 +37,8 @@ pub struct EgressArgs {
     pub egress_ca_file: Option<PathBuf>,
     /// Connect through this proxy (HTTP CONNECT), as in <http://proxy:3128>; it is handed addresses,
     /// no names.
-    #[arg(long, env = "EGRESS_PROXY")]
-    pub egress_proxy: Option<Proxy>,
+    #[arg(long, env = "EGRESS_PROXY", hide_env_values = true)]
+    pub egress_proxy: Option<SecretString>,
     /// Ask this DNS server instead of the system's resolver: an address and a port.
     #[arg(long, env = "EGRESS_DNS")]
     pub egress_dns: Option<SocketAddr>,

@@ -33,17 +33,16 @@ pub enum ProxyError {
 }
 
 impl FromStr for Proxy {
-    type Err = String;
+    type Err = &'static str;
 
-    fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = |why: &str| format!("{text:?} {why}; a proxy is given as http://host:port");
-        let url = Url::parse(text).map_err(|error| wrong(&error.to_string()))?;
+    /// No error repeats the text: it may have a password.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let url = Url::parse(text).map_err(|_| "it is no URL, as http://host:port is one")?;
         if url.scheme() != "http" || url.path() != "/" || url.query().is_some() {
-            return Err(wrong("is more than the address of a proxy"));
+            return Err("it is more than the address of a proxy, as http://host:port is one");
         }
         if !url.username().is_empty() || url.password().is_some() {
-            // Not repeated: it may be a password.
-            return Err("credentials for the proxy are not supported".into());
+            return Err("credentials for the proxy are not supported");
         }
         let port = url.port_or_known_default().unwrap_or(80);
         let host = &url[Position::BeforeHost..Position::AfterHost];

@@ -146,3 +146,22 @@ fn a_file_without_certificates_is_refused_by_name() {
         assert!(error.to_string().contains("EGRESS_CA_FILE"), "{error:#}");
     }
 }
+
+#[test]
+fn a_proxy_that_is_none_is_named_by_its_setting_and_not_shown() {
+    for (text, why) in [
+        ("http://me:hunter2@proxy:3128", "credentials"),
+        ("hunter2", "no URL"),
+        ("https://hunter2:3128", "more than the address"),
+        ("http://proxy:3128/hunter2", "more than the address"),
+    ] {
+        let refused = Egress::new(&args(&format!("--egress-proxy={text}"))).unwrap_err();
+        let error = format!("{refused:#}");
+        assert!(
+            error.contains("EGRESS_PROXY") && error.contains(why),
+            "{error}"
+        );
+        assert!(!error.contains("hunter2"), "{error}");
+    }
+    assert!(!format!("{:?}", args("--egress-proxy=http://hunter2:1")).contains("hunter2"));
+}
