@@ -191,7 +191,7 @@ pub struct Engine {
     plan_at: Instant,
     earliest_plan: Instant,
     /// The partition of which a pass began last.
-    planned: i32,
+    planned: Option<i32>,
 }
 
 impl Engine {
@@ -224,7 +224,7 @@ impl Engine {
             reader,
             plan_at: now,
             earliest_plan: now,
-            planned: -1,
+            planned: None,
         }
     }
 

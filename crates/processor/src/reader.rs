@@ -52,7 +52,8 @@ pub enum Read {
         pass: u64,
         record: Record,
     },
-    /// All that the partition held when the pass began has been read: what is before this offset.
+    /// All that the partition held when the pass began, or a moment before, has been read: what is
+    /// before this offset.
     End {
         pass: u64,
         partition: i32,

@@ -129,11 +129,11 @@ impl Stretches {
 
     /// The partitions that nothing reads and that have a stretch, in turn: from the one after
     /// `last` on.
-    pub fn unread(&self, last: i32) -> Vec<i32> {
+    pub fn unread(&self, last: Option<i32>) -> Vec<i32> {
         let partitions = self.by_partition.keys();
         let unread = partitions.filter(|partition| !self.passes.contains_key(partition));
         let mut unread: Vec<i32> = unread.copied().collect();
-        unread.sort_unstable_by_key(|partition| (*partition <= last, *partition));
+        unread.sort_unstable_by_key(|partition| (Some(*partition) <= last, *partition));
         unread
     }
 
@@ -246,9 +246,9 @@ mod tests {
         assert_eq!((pass.position, pass.riders.len()), (20, 2));
         let id = pass.id;
         assert!(stretches.pass(0, id).is_some() && stretches.pass(0, id + 1).is_none());
-        assert_eq!(stretches.unread(-1), Vec::<i32>::new());
+        assert_eq!(stretches.unread(None), Vec::<i32>::new());
         stretches.end_pass(0);
-        assert_eq!(stretches.unread(-1), [0]);
+        assert_eq!(stretches.unread(None), [0]);
     }
 
     #[test]
@@ -257,9 +257,9 @@ mod tests {
         for partition in 0..4 {
             stretches.open(partition, key, Stretch::new(1, None));
         }
-        assert_eq!(stretches.unread(-1), [0, 1, 2, 3]);
+        assert_eq!(stretches.unread(None), [0, 1, 2, 3]);
         stretches.begin_pass(2, |_, _| true).unwrap();
-        assert_eq!(stretches.unread(2), [3, 0, 1]);
+        assert_eq!(stretches.unread(Some(2)), [3, 0, 1]);
         assert_eq!(stretches.riding()[&key.subscription_id], 1);
     }
 

@@ -80,7 +80,7 @@ impl Engine {
             pass: pass.id,
             from: pass.position,
         };
-        self.planned = partition;
+        self.planned = Some(partition);
         for key in pass.riders.clone() {
             *riding.entry(key.subscription_id).or_default() += 1;
             self.hold_if_coalesced(partition, key);
