@@ -144,7 +144,8 @@ impl Endpoint {
 }
 
 /// A type of events, as `temperature.updated`, or a family of them, as `temperature.*`. Those of
-/// `subscription.` and `delivery.` are operational events: who names none does not get them.
+/// `subscription.` and `delivery.` are operational events: who names none does not get them, and a
+/// subscription that has an owner must not.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(try_from = "String")]
 #[schema(value_type = String, min_length = 1, max_length = 100, example = "temperature.updated")]

@@ -106,6 +106,14 @@ pub fn parse_object<'a, T: Deserialize<'a>>(value: &'a [u8]) -> Result<T, String
     serde_json::from_slice(value).map_err(|error| error.to_string())
 }
 
+/// Whether a type, or a family of types, is of operational events: what happened to subscriptions,
+/// whoever's they are.
+#[must_use]
+pub fn is_operational(event_type: &str) -> bool {
+    let family = event_type.split('.').next();
+    matches!(family, Some("subscription" | "delivery"))
+}
+
 /// Whether a type that a subscription names, exact or a family as `a.*`, is an event's.
 #[must_use]
 pub fn names_type(named: &str, event_type: &str) -> bool {

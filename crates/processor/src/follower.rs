@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use common::event::is_operational;
 use common::secrets::Keyring;
 use common::store::subscriptions::{self, Row};
 use common::store::{circuits, replays};
@@ -137,12 +138,13 @@ impl Follower {
     }
 
     /// Whether a subscription can get anything of this topic: what is never matched there is not
-    /// held back there either.
+    /// held back there either. Operational events tell of everybody's subscriptions, so they are for
+    /// those of nobody but the admins.
     fn concerns(&self, row: &Row) -> bool {
         let named = |types: &Vec<String>| types.iter().any(|named| is_operational(named));
         match self.kind {
             Kind::Readings => true,
-            Kind::Operations => row.event_types.as_ref().is_some_and(named),
+            Kind::Operations => row.owner.is_none() && row.event_types.as_ref().is_some_and(named),
         }
     }
 
@@ -165,10 +167,4 @@ enum Usable {
     /// It gets nothing for now.
     Held(Arc<Subscription>),
     No,
-}
-
-/// Whether a type, or a family of types, is of operational events.
-fn is_operational(event_type: &str) -> bool {
-    let family = event_type.split('.').next();
-    matches!(family, Some("subscription" | "delivery"))
 }

@@ -267,6 +267,48 @@ async fn a_key_does_what_its_role_and_scopes_say_until_it_ends(db: PgPool) {
 }
 
 #[sqlx::test(migrations = "../../migrations")]
+async fn what_happens_to_everybodys_subscriptions_is_told_to_no_owner(db: PgPool) {
+    let admin = admin(db);
+    let acme = admin.subscriber("acme").await;
+    let with =
+        |name: &str, types: &[&str]| json!({"name": name, "url": "http://a", "event_types": types});
+    for types in [
+        &["subscription.*"][..],
+        &["temperature.*", "delivery.dead_lettered"],
+    ] {
+        let refused = acme.post("/subscriptions", &with("a", types)).await;
+        assert_eq!(
+            refused.json()["pointer"],
+            "/event_types",
+            "{}",
+            refused.text()
+        );
+    }
+    let own = acme
+        .post("/subscriptions", &with("a", &["temperature.*"]))
+        .await;
+    let path = own.header("location");
+    let types = json!({"event_types": ["subscription.disabled"]});
+    assert_eq!(
+        acme.patch(path, &types).await.json()["pointer"],
+        "/event_types"
+    );
+    assert_eq!(
+        admin.patch(path, &types).await.json()["pointer"],
+        "/event_types"
+    );
+    // An admin's hears of it, and cannot be given away while it does.
+    let ours = admin
+        .post("/subscriptions", &with("b", &["subscription.*"]))
+        .await;
+    assert_eq!(ours.status, StatusCode::CREATED);
+    let given = admin
+        .patch(ours.header("location"), &json!({"owner": "acme"}))
+        .await;
+    assert_eq!(given.json()["pointer"], "/event_types");
+}
+
+#[sqlx::test(migrations = "../../migrations")]
 async fn a_key_is_shown_once_and_kept_as_its_hash(db: PgPool) {
     let admin = admin(db);
     let key = admin.key_with(json!({"name": "a", "role": "admin"})).await;
