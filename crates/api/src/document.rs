@@ -258,8 +258,9 @@ fn headers() -> [Parameter; 7] {
             WEBHOOK_SIGNATURE,
             Required::True,
             "`v1,` and the base64 of the HMAC-SHA256 of `{webhook-id}.{webhook-timestamp}.{body}` \
-             under the subscription's `signing_secret` (Standard Webhooks); two of them, separated \
-             by a space, while one secret is exchanged for another.",
+             under the subscription's `signing_secret` (Standard Webhooks); `v1a,` and that of its \
+             Ed25519 signature, where the subscription's `signing_algorithm` says so. Several, \
+             separated by spaces, while one key is exchanged for another.",
         )
         .example(Some(json!(
             "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="

@@ -5,6 +5,7 @@
 
 mod auth;
 mod policy;
+mod signing;
 
 use chrono::{DateTime, Utc};
 use outbound::{Egress, Refused};
@@ -16,6 +17,7 @@ pub use auth::{NewAuth, SigningSecret};
 pub use policy::{
     DisableAfter, FilterSource, GracePeriod, MaxAge, MaxInFlight, RateLimit, RetrySchedule, Timeout,
 };
+pub use signing::{NewKey, SigningAlgorithm};
 
 const MAX_NAME_CHARS: usize = 100;
 const MAX_OWNER_CHARS: usize = 200;

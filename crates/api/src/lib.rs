@@ -33,6 +33,7 @@ mod state;
 mod store;
 mod subscriptions;
 mod tester;
+mod webhook_keys;
 
 pub use access::Access;
 pub use command::run;

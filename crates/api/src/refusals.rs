@@ -132,6 +132,19 @@ const ENABLED: [Example; 1] = [|| ApiError::SubscriptionDisabled];
 /// What a route may answer that needs a replay which runs.
 const RUNNING: [Example; 1] = [|| ApiError::ReplayCompleted];
 
+/// What a route may answer that asks nobody who it is.
+const OPEN: [Example; 3] = [
+    || ApiError::Internal(anyhow!("an example")),
+    || ApiError::Unavailable(sqlx::Error::PoolTimedOut),
+    || ApiError::TimedOut,
+];
+
+/// What a route may answer that takes the name of a set of keys.
+const KEY_SET: [Example; 1] = [|| ApiError::InvalidParameter {
+    name: "set".into(),
+    detail: "UUID parsing failed: invalid length".into(),
+}];
+
 /// What a route may answer that takes a part of a list.
 const PART: [Example; 1] = [|| ApiError::InvalidParameter {
     name: "limit".into(),
@@ -181,6 +194,16 @@ refusals! {
     OneKey: API_KEY;
     /// Of a route that takes a query alone.
     List: PART;
+}
+
+/// Of `GET /.well-known/webhook-keys.json`.
+#[derive(Debug)]
+pub struct Keys;
+
+impl IntoResponses for Keys {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        document(&[&OPEN[..], &KEY_SET[..]].concat())
+    }
 }
 
 fn document(examples: &[Example]) -> BTreeMap<String, RefOr<Response>> {

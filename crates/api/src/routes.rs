@@ -17,7 +17,7 @@ use crate::error::ApiError;
 use crate::extract::MAX_BODY_BYTES;
 use crate::observe::observe;
 use crate::state::AppState;
-use crate::{api_keys, audit, dead_letters, page, preview, replays, subscriptions};
+use crate::{api_keys, audit, dead_letters, page, preview, replays, subscriptions, webhook_keys};
 
 /// The router, and the OpenAPI document of what it serves.
 pub struct Api {
@@ -33,6 +33,7 @@ pub fn routes(state: AppState, admin: Router, request_timeout: Duration) -> Api 
         .merge(page::routes())
         .merge(document::routes())
         .merge(subscriptions::routes())
+        .merge(webhook_keys::routes())
         .merge(preview::routes())
         .merge(replays::routes())
         .merge(dead_letters::routes())

@@ -3,6 +3,7 @@
 //! Secrets go in and never come out: a subscription says only that it has one.
 
 mod input;
+mod keys;
 mod owned;
 mod secret;
 mod shown;
@@ -17,7 +18,6 @@ use common::secrets::{Keyring, Sealed};
 use common::store::subscriptions::{self, Row, Settings};
 use common::store::{circuits, cursors, replays, undelivered};
 use outbound::Egress;
-use secrecy::ExposeSecret;
 use serde_json::Value;
 use sqlx::PgPool;
 use utoipa_axum::router::OpenApiRouter;
@@ -87,19 +87,20 @@ async fn create(
 ) -> Result<(StatusCode, Location, axum::Json<NewlyMade>), ApiError> {
     new.check(&egress)?;
     let id = Uuid::now_v7();
-    let (settings, secret) = new.seal(&keyring, id)?;
+    let (settings, key) = new.seal(&keyring, id)?;
     let settings = owned::new(settings, &caller)?;
     let mut transaction = db.begin().await?;
     let row = subscriptions::insert(&mut *transaction, id, &settings)
         .await
         .on_constraint(NAME_KEY, ApiError::NameTaken)?;
-    let made = change("create", row.id, told::settings(&settings));
+    keys::publish(&mut transaction, id, &key).await?;
+    let made = change("create", row.id, told::new(&settings, &key));
     audit::insert(&mut transaction, &caller, made).await?;
     transaction.commit().await?;
     let location = location(format!("/subscriptions/{}", row.id));
     let made = NewlyMade {
         subscription: shown::one(&db, row).await?,
-        signing_secret: secret.expose_secret().to_owned(),
+        signing_secret: key.shared(),
     };
     Ok((StatusCode::CREATED, location, axum::Json(made)))
 }

@@ -175,11 +175,17 @@ impl FromStr for PublicKey {
     fn from_str(text: &str) -> Result<Self, InvalidKey> {
         let encoded = text.strip_prefix(PUBLIC);
         let bytes = decode(PUBLIC, encoded.ok_or(InvalidKey::Prefix(PUBLIC))?)?;
-        let length = bytes.len();
-        let bytes = bytes.try_into();
-        bytes
-            .map(Self)
-            .map_err(|_| InvalidKey::Length(PUBLIC, "32", length))
+        Self::try_from(&*bytes)
+    }
+}
+
+impl TryFrom<&[u8]> for PublicKey {
+    type Error = InvalidKey;
+
+    /// From the 32 bytes of [`PublicKey::as_bytes`].
+    fn try_from(bytes: &[u8]) -> Result<Self, InvalidKey> {
+        let sized = bytes.try_into().map(Self);
+        sized.map_err(|_| InvalidKey::Length(PUBLIC, "32", bytes.len()))
     }
 }
 

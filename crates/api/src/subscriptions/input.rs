@@ -4,7 +4,6 @@ use anyhow::Context;
 use common::secrets::Keyring;
 use common::store::subscriptions::{Auth, AuthKey, Coalesce, Ordering, Row, Secrets, Settings};
 use outbound::{Egress, Refused};
-use secrecy::SecretString;
 use serde::{Deserialize, Deserializer};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -12,7 +11,8 @@ use uuid::Uuid;
 use crate::error::ApiError;
 use crate::fields::{
     Cities, Description, DisableAfter, Endpoint, EventTypes, FilterSource, MaxAge, MaxInFlight,
-    Name, NewAuth, Owner, RateLimit, RetrySchedule, SigningSecret, Timeout,
+    Name, NewAuth, NewKey, Owner, RateLimit, RetrySchedule, SigningAlgorithm, SigningSecret,
+    Timeout,
 };
 
 /// A subscription to be made.
@@ -36,7 +36,9 @@ pub struct NewSubscription {
     auth_key: Option<AuthKey>,
     /// How each POST authenticates; only by its signature, unless given.
     auth: Option<NewAuth>,
-    /// What each POST is signed with (Standard Webhooks); made here, unless given.
+    /// How each POST is signed; `hmac_sha256`, unless given.
+    signing_algorithm: Option<SigningAlgorithm>,
+    /// What each POST is signed with by `hmac_sha256` (Standard Webhooks); made here, unless given.
     #[schema(value_type = Option<String>, pattern = "^whsec_", write_only)]
     signing_secret: Option<SigningSecret>,
     /// Which types of events it gets; every type but operational ones, unless given.
@@ -65,17 +67,13 @@ impl NewSubscription {
     }
 
     /// Its settings, with what is secret of them sealed for that id, and what it is signed with.
-    pub fn seal(
-        mut self,
-        keyring: &Keyring,
-        id: Uuid,
-    ) -> Result<(Settings, SecretString), ApiError> {
-        let secret = self.signing_secret.take();
-        let secret = secret.unwrap_or_else(SigningSecret::generate).into_inner();
+    pub fn seal(mut self, keyring: &Keyring, id: Uuid) -> Result<(Settings, NewKey), ApiError> {
+        let algorithm = self.signing_algorithm.unwrap_or_default();
+        let key = NewKey::of(algorithm, self.signing_secret.take())?;
         let (auth_key, auth) = (self.auth_key.take(), self.auth.take());
         let auth = one_way(auth_key.map(AuthKey::into), auth)?.unwrap_or_default();
-        let secrets = Secrets::new(secret.clone(), auth);
-        Ok((self.settings(keyring, id, &secrets), secret))
+        let secrets = Secrets::new(key.text(), auth);
+        Ok((self.settings(keyring, id, &secrets), key))
     }
 
     fn settings(self, keyring: &Keyring, id: Uuid, secrets: &Secrets) -> Settings {

@@ -4,10 +4,11 @@ use anyhow::Context;
 use axum::extract::State;
 use chrono::{DateTime, TimeDelta, Utc};
 use common::secrets::Keyring;
-use common::store::subscriptions::{self, Settings};
+use common::store::subscriptions::{self, Secrets, Settings};
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use signature::SigningKey;
 use sqlx::PgPool;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -17,7 +18,7 @@ use uuid::Uuid;
 use crate::access::Caller;
 use crate::error::ApiError;
 use crate::extract::{Json, Path};
-use crate::fields::{GracePeriod, SigningSecret};
+use crate::fields::{GracePeriod, NewKey, SigningAlgorithm, SigningSecret};
 use crate::refusals;
 use crate::state::AppState;
 use crate::store::audit;
@@ -37,7 +38,9 @@ pub fn routes() -> OpenApiRouter<AppState> {
 pub struct Rotation {
     /// For how long the old secret signs beside the new one; 24 hours, unless given.
     grace_period: Option<GracePeriod>,
-    /// The new one; made here, unless given.
+    /// How it signs; as the one before, unless given.
+    signing_algorithm: Option<SigningAlgorithm>,
+    /// The new one, for `hmac_sha256`; made here, unless given.
     #[schema(value_type = Option<String>, pattern = "^whsec_", write_only)]
     signing_secret: Option<SigningSecret>,
 }
@@ -45,12 +48,17 @@ pub struct Rotation {
 /// The secret that was made, or given.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({
-    "signing_secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+    "signing_algorithm": "hmac_sha256",
+    "signing_secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "public_key": null,
     "old_until": "2026-11-24T21:00:00Z"
 }))]
 pub struct Rotated {
-    /// What deliveries are signed with from now on (Standard Webhooks). It is shown this once.
-    signing_secret: String,
+    /// How deliveries are signed from now on.
+    signing_algorithm: SigningAlgorithm,
+    /// What with (Standard Webhooks). It is shown this once; `null` for `ed25519`.
+    signing_secret: Option<String>,
+    /// `whpk_…` for `ed25519`: what verifies the new signatures.
+    public_key: Option<String>,
     /// Until when the one before it signs too.
     old_until: DateTime<Utc>,
 }
@@ -58,7 +66,8 @@ pub struct Rotated {
 /// Exchange the secret that deliveries are signed with
 ///
 /// Until the grace period is over each delivery is signed with both; five secrets sign at once at
-/// most. Deliveries follow within a second.
+/// most. Deliveries follow within a second. A receiver that keeps the public keys looks for new ones
+/// every 5 minutes: a shorter grace period may leave it without the one that it needs.
 #[utoipa::path(post, path = "/subscriptions/{id}/secret/rotate", tag = "subscriptions",
     security(("key" = ["write"])),
     params(("id" = Uuid, Path, description = "The subscription's")), responses(
@@ -73,8 +82,6 @@ async fn rotate(
     rotation: Option<Json<Rotation>>,
 ) -> Result<axum::Json<Rotated>, ApiError> {
     let rotation = rotation.map(|Json(rotation)| rotation).unwrap_or_default();
-    let key = rotation.signing_secret;
-    let key = key.unwrap_or_else(SigningSecret::generate).into_inner();
     let now = Utc::now();
     let old_until = now
         + rotation
@@ -85,19 +92,37 @@ async fn rotate(
     let row = caller.reach(row)?;
     let secrets = row.secrets(&keyring).context("opening the secrets it has");
     let mut secrets = secrets.map_err(ApiError::Internal)?;
+    let algorithm = rotation.signing_algorithm;
+    let algorithm = algorithm.map_or_else(|| in_force(&secrets), Ok)?;
+    let key = NewKey::of(algorithm, rotation.signing_secret)?;
     secrets
-        .rotate(key.clone(), old_until, now)
+        .rotate(key.text(), old_until, now)
         .map_err(|too_many| ApiError::InvalidField {
             pointer: "/grace_period".into(),
             detail: format!("{too_many}: wait, or give 0s"),
         })?;
     let settings = Settings::of(row, secrets.seal(&keyring, id));
     subscriptions::update(&mut transaction, id, &settings).await?;
-    let rotated = super::change("rotate_secret", id, json!({"old_until": old_until}));
+    super::keys::exchange(&mut transaction, id, &key, old_until, now).await?;
+    let told = json!({"old_until": old_until, "signing_algorithm": algorithm});
+    let rotated = super::change("rotate_secret", id, told);
     audit::insert(&mut transaction, &caller, rotated).await?;
     transaction.commit().await?;
     Ok(axum::Json(Rotated {
-        signing_secret: key.expose_secret().to_owned(),
+        signing_algorithm: algorithm,
+        signing_secret: key.shared(),
+        public_key: key.public().map(|public| public.to_string()),
         old_until,
     }))
+}
+
+/// How the newest key signs.
+fn in_force(secrets: &Secrets) -> Result<SigningAlgorithm, ApiError> {
+    let Some(newest) = secrets.signing.first() else {
+        return Ok(SigningAlgorithm::default());
+    };
+    let key: Result<SigningKey, _> = newest.key.expose_secret().parse();
+    let key = key.context("reading the key it is signed with");
+    let key = key.map_err(ApiError::Internal)?;
+    Ok(key.algorithm().into())
 }

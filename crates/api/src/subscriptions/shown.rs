@@ -2,6 +2,8 @@
 //!
 //! However many are shown, what stands in other tables is asked for with one query a table.
 
+mod signing;
+
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -14,6 +16,9 @@ use sqlx::PgPool;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::store::public_keys;
+use signing::SignedBy;
+
 /// From which share of the topic's retention on a person should look after what is held back.
 const RETENTION_WARNING: f32 = 0.5;
 
@@ -22,6 +27,11 @@ const RETENTION_WARNING: f32 = 0.5;
 #[schema(example = json!({
     "id": "0199b0c2-7c1e-7d52-a0a5-4f0f6a3a9b11", "owner": "acme", "name": "my-web-hook",
     "description": "Web hook - Test", "url": "http://localhost:9099", "auth": {"kind": "bearer"},
+    "signing_algorithm": "ed25519", "public_keys": [{
+        "kid": "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k",
+        "key": "whpk_11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=", "ends_at": null
+    }],
+    "public_keys_url": "/.well-known/webhook-keys.json?set=6b0c1c9e-5d0b-4f0f-8c35-0d4b9b0a4a1e",
     "event_types": null, "cities": ["Tokyo", "Berlin"], "filter": "event.reading > 30",
     "retry_schedule": ["5s", "30s", "10m"], "max_age": "6h", "timeout": null, "rate_limit": null,
     "max_in_flight": null, "ordering": "none", "coalesce": "none", "disable_after": null,
@@ -48,6 +58,8 @@ pub struct Subscription {
     url: String,
     /// How deliveries authenticate; what is secret of it is never read back.
     auth: Auth,
+    #[serde(flatten)]
+    signed_by: SignedBy,
     /// `null`: every type but operational ones.
     event_types: Option<Vec<String>>,
     /// `null`: every city.
@@ -84,6 +96,7 @@ pub struct Subscription {
 #[schema(example = json!({
     "id": "0199b0c2-7c1e-7d52-a0a5-4f0f6a3a9b11", "name": "my-web-hook",
     "description": "Web hook - Test", "url": "http://localhost:9099", "auth": {"kind": "bearer"},
+    "signing_algorithm": "hmac_sha256", "public_keys": [], "public_keys_url": null,
     "event_types": null, "cities": null, "filter": null, "retry_schedule": null, "max_age": null,
     "timeout": null, "rate_limit": null, "max_in_flight": null, "ordering": "none",
     "coalesce": "none", "disable_after": null, "state": "active", "disabled_reason": null,
@@ -99,8 +112,9 @@ pub struct Subscription {
 pub struct NewlyMade {
     #[serde(flatten)]
     pub subscription: Subscription,
-    /// What its deliveries are signed with (Standard Webhooks). It is shown this once.
-    pub signing_secret: String,
+    /// What its deliveries are signed with (Standard Webhooks). It is shown this once; `null` for
+    /// `ed25519`, of which nobody needs more than the public key.
+    pub signing_secret: Option<String>,
 }
 
 /// How deliveries authenticate to the receiver.
@@ -192,6 +206,7 @@ struct Fare {
     circuits: HashMap<Uuid, circuits::Row>,
     held_back: HashMap<Uuid, cursors::HeldBack>,
     undelivered: HashMap<Uuid, undelivered::Counts>,
+    public_keys: HashMap<Uuid, Vec<public_keys::Row>>,
 }
 
 impl Fare {
@@ -199,10 +214,15 @@ impl Fare {
         let circuits = circuits::get_all(db, ids).await?.into_iter();
         let held_back = cursors::held_back(db, ids).await?.into_iter();
         let undelivered = undelivered::counts(db, ids).await?.into_iter();
+        let mut keys: HashMap<Uuid, Vec<_>> = HashMap::new();
+        for row in public_keys::of_all(db, ids).await? {
+            keys.entry(row.subscription_id).or_default().push(row);
+        }
         Ok(Self {
             circuits: circuits.map(|row| (row.subscription_id, row)).collect(),
             held_back: held_back.map(|row| (row.subscription_id, row)).collect(),
             undelivered: undelivered.map(|row| (row.subscription_id, row)).collect(),
+            public_keys: keys,
         })
     }
 
@@ -219,6 +239,7 @@ impl Fare {
             auth: Auth {
                 kind: row.auth_kind,
             },
+            signed_by: self.public_keys.remove(&row.id).unwrap_or_default().into(),
             event_types: row.event_types,
             cities: row.cities,
             filter: row.filter,

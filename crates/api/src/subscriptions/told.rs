@@ -4,6 +4,15 @@
 use common::store::subscriptions::Settings;
 use serde_json::{Map, Value, json};
 
+use crate::fields::NewKey;
+
+/// Those of a new one, and how it is signed.
+pub fn new(settings: &Settings, key: &NewKey) -> Value {
+    let mut all = self::settings(settings);
+    all["signing_algorithm"] = json!(key.algorithm());
+    all
+}
+
 /// The settings, those that are not set left out.
 pub fn settings(settings: &Settings) -> Value {
     let mut all = fields(settings);

@@ -12,7 +12,14 @@ use crate::support::{Answer, Client, id_of};
 const ADMIN: &str = "the-admin-key-of-these-tests-0123456789";
 
 /// What anybody may ask for.
-const OPEN: [&str; 5] = ["/", "/docs", "/livez", "/openapi.json", "/readyz"];
+const OPEN: [&str; 6] = [
+    "/",
+    "/.well-known/webhook-keys.json",
+    "/docs",
+    "/livez",
+    "/openapi.json",
+    "/readyz",
+];
 
 /// The API as an admin sees it, who shows the key of the environment.
 fn admin(db: PgPool) -> Client {

@@ -15,3 +15,4 @@ mod subscriptions;
 mod support;
 mod test_delivery;
 mod topic;
+mod webhook_keys;

@@ -16,14 +16,14 @@ use tokio::task::JoinSet;
 use crate::support::{Client, id_of};
 
 /// A receiver that keeps what it gets, and answers as it is told.
-struct Receiver {
-    url: String,
-    got: mpsc::Receiver<(HeaderMap, Bytes)>,
+pub struct Receiver {
+    pub url: String,
+    pub got: mpsc::Receiver<(HeaderMap, Bytes)>,
     _server: JoinSet<()>,
 }
 
 impl Receiver {
-    async fn new(status: u16, body: &'static str) -> Self {
+    pub async fn new(status: u16, body: &'static str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let url = format!("http://{}/hook", listener.local_addr().expect("bound"));
         let (sender, got) = mpsc::channel(8);

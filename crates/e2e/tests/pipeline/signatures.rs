@@ -22,12 +22,13 @@ async fn until_received(webhook: &Program, events: usize) {
     .await;
 }
 
-async fn rotate(stage: &Stage, id: &str, grace_period: &str) -> String {
+/// What a receiver verifies with after that: the new secret, or the new public key.
+async fn rotate(stage: &Stage, id: &str, rotation: &Value) -> String {
     let path = format!("/subscriptions/{id}/secret/rotate");
-    let rotated = stage
-        .post(&path, &json!({"grace_period": grace_period}))
-        .await;
-    rotated["signing_secret"].as_str().unwrap().to_owned()
+    let rotated = stage.post(&path, rotation).await;
+    let key = rotated["signing_secret"].as_str();
+    let key = key.or(rotated["public_key"].as_str());
+    key.unwrap().to_owned()
 }
 
 async fn point_to(stage: &Stage, id: &str, webhook: &Program) {
@@ -55,6 +56,16 @@ async fn a_processor_without_the_keys_holds_back_what_it_cannot_sign_and_loses_n
 
 #[tokio::test]
 async fn both_secrets_sign_until_the_grace_period_is_over_and_then_only_the_new_one() {
+    rotated("hmac_sha256").await;
+}
+
+#[tokio::test]
+async fn a_secret_can_be_exchanged_for_a_key_pair_and_that_for_another() {
+    rotated("ed25519").await;
+}
+
+/// From a secret to a key of that algorithm, within a grace period, and to another without one.
+async fn rotated(algorithm: &str) {
     let stage = Stage::new().await;
     let first = stage.webhook(FIRST).await;
     let new = json!({"name": "a", "url": first.url(), "signing_secret": FIRST});
@@ -64,7 +75,10 @@ async fn both_secrets_sign_until_the_grace_period_is_over_and_then_only_the_new_
     until_received(&first, EVENTS).await;
     assert!(processor.stop().await.success());
 
-    let second = stage.webhook(&rotate(&stage, id, "1h").await).await;
+    let to_algorithm = json!({"grace_period": "1h", "signing_algorithm": algorithm});
+    let second = stage
+        .webhook(&rotate(&stage, id, &to_algorithm).await)
+        .await;
     for (webhook, events) in [(&second, EVENTS), (&first, 2 * EVENTS)] {
         point_to(&stage, id, webhook).await;
         let processor = deliver(&stage).await;
@@ -73,7 +87,8 @@ async fn both_secrets_sign_until_the_grace_period_is_over_and_then_only_the_new_
         assert!(processor.stop().await.success());
     }
 
-    let third = stage.webhook(&rotate(&stage, id, "0s").await).await;
+    let at_once = json!({"grace_period": "0s"});
+    let third = stage.webhook(&rotate(&stage, id, &at_once).await).await;
     let _processor = deliver(&stage).await;
     until("the old secret is no use any more", async || {
         first.received().await["refused"].as_u64() >= Some(EVENTS as u64)
