@@ -62,7 +62,8 @@ fn ticks(every: Duration) -> Interval {
 struct Watched {
     name: &'static str,
     component: Component,
-    answered: bool,
+    /// `None` until it was asked.
+    answered: Option<bool>,
 }
 
 impl Watched {
@@ -70,18 +71,20 @@ impl Watched {
         Self {
             name,
             component,
-            answered: false,
+            answered: None,
         }
     }
 
     fn say(&mut self, pong: &Result<(), String>) {
         let name = self.name;
         match pong {
-            Ok(()) if !self.answered => tracing::info!("{name} answers"),
-            Err(reason) if self.answered => tracing::error!(reason, "{name} does not answer"),
+            Ok(()) if self.answered != Some(true) => tracing::info!("{name} answers"),
+            Err(reason) if self.answered != Some(false) => {
+                tracing::error!(reason, "{name} does not answer");
+            }
             Ok(()) | Err(_) => {}
         }
-        self.answered = pong.is_ok();
+        self.answered = Some(pong.is_ok());
         // Anybody may ask for this; the reason is in the log.
         match pong {
             Ok(()) => self.component.up(),

@@ -255,11 +255,12 @@ impl Consumer {
                 self.links.kafka.down(waits);
             }
             _ => {
-                self.links.kafka.down(error.to_string());
+                let reason = self.client.context().explain(error);
                 if self.ask_at.is_none() {
-                    tracing::warn!(%error, "Kafka does not answer well");
+                    tracing::warn!(reason, "Kafka does not answer well");
                     self.ask_at = Some(Instant::now() + ASK_INTERVAL);
                 }
+                self.links.kafka.down(reason);
             }
         }
         Ok(())

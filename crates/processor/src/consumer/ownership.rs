@@ -10,8 +10,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
+use common::kafka::{Trouble, quiet_log};
 use common::probes::Component;
 use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::TopicPartitionListElem;
@@ -57,6 +59,7 @@ pub struct Ownership {
     parts: Parts,
     handle: Handle,
     epochs: Mutex<HashMap<i32, i64>>,
+    trouble: Trouble,
 }
 
 impl Ownership {
@@ -66,7 +69,13 @@ impl Ownership {
             parts,
             handle: Handle::current(),
             epochs: Mutex::default(),
+            trouble: Trouble::default(),
         }
+    }
+
+    /// What is wrong, with what the client said of it.
+    pub fn explain(&self, error: &KafkaError) -> String {
+        self.trouble.explain(error)
     }
 
     /// The partitions owned.
@@ -309,11 +318,16 @@ fn partitions_of(list: &TopicPartitionList) -> Vec<i32> {
 }
 
 impl ClientContext for Ownership {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        quiet_log(level, facility, message);
+    }
+
     fn error(&self, error: KafkaError, reason: &str) {
+        self.trouble.hear(&error, reason);
         if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown) {
-            self.parts.kafka.down("no broker can be reached");
+            let why = self.trouble.explain("no broker can be reached");
+            self.parts.kafka.down(why);
         }
-        tracing::debug!(%error, reason, "Kafka client error");
     }
 }
 
