@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use common::probes::Component;
+use common::store;
 use sqlx::{Connection, PgPool};
 use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
@@ -28,6 +29,7 @@ pub async fn watch_postgres(
     let mut ticks = ticks(PING_INTERVAL);
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
         watched.say(&ping(&db).await);
+        store::observe_pool(&db);
     }
     Ok(())
 }

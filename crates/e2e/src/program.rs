@@ -76,10 +76,18 @@ impl Program {
         answer.await.unwrap().json().await.unwrap()
     }
 
+    /// All metrics, as Prometheus reads them; nothing where nobody answers.
+    pub async fn metrics(&self) -> String {
+        let answer = self.http.get(format!("{}/metrics", self.url)).send().await;
+        match answer {
+            Ok(response) => response.text().await.unwrap_or_default(),
+            Err(_) => String::new(),
+        }
+    }
+
     /// The value of a metric without labels, once there is one.
     pub async fn metric(&self, name: &str) -> Option<f64> {
-        let answer = self.http.get(format!("{}/metrics", self.url)).send().await;
-        let text = answer.ok()?.text().await.ok()?;
+        let text = self.metrics().await;
         let value = text.lines().find_map(|line| line.strip_prefix(name))?;
         value.trim().parse().ok()
     }

@@ -158,6 +158,12 @@ impl Stage {
         request.send().await.unwrap().json().await.unwrap()
     }
 
+    /// What the API answers, as it is.
+    pub async fn text(&self, path: &str) -> String {
+        let request = self.http.get(format!("{}{path}", self.api.url()));
+        request.send().await.unwrap().text().await.unwrap()
+    }
+
     /// The dead letters, up to 1,000.
     pub async fn dead_letters(&self) -> Vec<Value> {
         let page = self.get("/dlqs?limit=1000").await;

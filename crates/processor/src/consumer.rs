@@ -5,6 +5,7 @@
 //! committed progress, for tools that show lag.
 
 mod begin;
+mod lag;
 mod ownership;
 mod start;
 
@@ -105,6 +106,7 @@ impl Consumer {
             )
             .set("topic.metadata.refresh.interval.ms", "5000")
             .set("queued.max.messages.kbytes", "16384")
+            .set("statistics.interval.ms", lag::INTERVAL_MS)
             // The default of 1000 starves a small queue.
             .set("fetch.queue.backoff.ms", "10");
         let client = BaseConsumer::from_config_and_context(&config, ownership)
