@@ -8,3 +8,4 @@
 
 mod kafka;
 mod postgres;
+mod scrub;
