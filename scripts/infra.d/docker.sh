@@ -6,18 +6,32 @@ docker_answers() {
 }
 
 compose() {
-  local project=temperature-webhooks
+  local project=temperature-webhooks files=(--file "$ROOT/docker-compose.yml")
   [ "$INSTANCE" = dev ] || project=$project-$INSTANCE
-  docker compose --project-name "$project" --file "$ROOT/docker-compose.yml" "$@"
+  if is_secured; then
+    files+=(--file "$ROOT/infra/docker-compose.secured.yml")
+    export CERTIFICATES KAFKA_USER KAFKA_PASSWORD
+  fi
+  docker compose --project-name "$project" "${files[@]}" "$@"
 }
 
 docker_up() {
+  ! is_secured || need_certificates
   compose up --detach --wait --wait-timeout 180 "$@" ||
     fail "the containers did not become healthy" "see: docker compose logs $*"
 }
 
+# The image makes its data by itself, and knows no users then.
+docker_kafka_up() {
+  docker_up "$@"
+  ! is_secured || compose exec -T kafka /opt/kafka/bin/kafka-configs.sh --bootstrap-server localhost:9092 \
+    --alter --entity-type users --entity-name "$KAFKA_USER" --add-config \
+    "SCRAM-SHA-256=[password=$KAFKA_PASSWORD],SCRAM-SHA-512=[password=$KAFKA_PASSWORD]" >/dev/null ||
+    fail "no user of Kafka could be made" "see: docker compose logs kafka"
+}
+
 docker_start() {
-  docker_up
+  docker_kafka_up
   say "$INSTANCE: ready in Docker, postgres 127.0.0.1:$POSTGRES_PORT, kafka 127.0.0.1:$KAFKA_PORT"
 }
 
@@ -28,12 +42,15 @@ docker_status() {
   [ "$(compose ps --services --status running | grep -cxE 'postgres|kafka')" -eq 2 ]
 }
 
-docker_wipe() { compose down --volumes; }
+docker_wipe() {
+  compose down --volumes
+  forget_certificates
+}
 
 docker_start_postgres() { docker_up postgres; }
 docker_stop_postgres() { compose stop postgres; }
 docker_kill_postgres() { compose kill postgres; }
-docker_start_kafka() { docker_up kafka; }
+docker_start_kafka() { docker_kafka_up kafka; }
 docker_stop_kafka() { compose stop kafka; }
 docker_kill_kafka() { compose kill kafka; }
 

@@ -12,8 +12,10 @@ choose_instance() {
     bench) POSTGRES_PORT=$((5438 + shift)) KAFKA_PORT=$((9198 + shift)) CONTROLLER_PORT=$((9197 + shift)) ;;
     *) refuse "--instance is dev, test or bench, not '$INSTANCE'" ;;
   esac
-  export POSTGRES_PORT KAFKA_PORT
+  TLS_PORT=$((KAFKA_PORT + 1)) SASL_TLS_PORT=$((KAFKA_PORT + 2)) SASL_PORT=$((KAFKA_PORT - 2))
+  export POSTGRES_PORT KAFKA_PORT TLS_PORT SASL_TLS_PORT SASL_PORT
   DIR=$ROOT/.infra/$INSTANCE
+  CERTIFICATES=$DIR/certificates
   mkdir -p "$DIR"
 }
 
@@ -21,6 +23,7 @@ choose_instance() {
 print_settings() {
   printf 'export DATABASE_URL=postgres://webhooks:webhooks@127.0.0.1:%s/webhooks\n' "$POSTGRES_PORT"
   printf 'export KAFKA_BROKERS=127.0.0.1:%s\n' "$KAFKA_PORT"
+  ! is_secured || print_secured
 }
 
 choose_way() {

@@ -12,6 +12,7 @@ start_kafka() {
   need_java_17
   need_port kafka "$KAFKA_PORT"
   need_port kafka "$CONTROLLER_PORT"
+  ! is_secured || need_secured_ports
   fetch_libs
   format_storage
   say "$INSTANCE: starting kafka on 127.0.0.1:$KAFKA_PORT"
@@ -61,16 +62,29 @@ java_options() {
 }
 
 format_storage() {
-  local dir
+  local dir users=()
   dir=$(server_dir kafka)
   mkdir -p "$dir"
-  sed -e "s|@KAFKA_PORT@|$KAFKA_PORT|" -e "s|@CONTROLLER_PORT@|$CONTROLLER_PORT|" \
-    -e "s|@DATA@|$dir/data|" "$ROOT/infra/kafka/server.properties" >"$dir/server.properties"
+  write_properties >"$dir/server.properties"
+  if is_secured; then
+    need_certificates
+    mapfile -t users < <(scram_options)
+  fi
   [ ! -e "$dir/data/meta.properties" ] || return 0
   say "$INSTANCE: making a Kafka log directory in $dir/data"
   kafka_tool kafka.tools.StorageTool format --cluster-id="$(random_id)" --ignore-formatted \
-    --config "$dir/server.properties" >"$dir/format.log" 2>&1 ||
+    "${users[@]}" --config "$dir/server.properties" >"$dir/format.log" 2>&1 ||
     fail "the Kafka log directory could not be made" "see $dir/format.log"
+}
+
+# Of two values for one name Kafka takes the second.
+write_properties() {
+  local files=("$ROOT/infra/kafka/server.properties")
+  ! is_secured || files+=("$ROOT/infra/kafka/secured.properties")
+  sed -e "s|@KAFKA_PORT@|$KAFKA_PORT|" -e "s|@CONTROLLER_PORT@|$CONTROLLER_PORT|" \
+    -e "s|@TLS_PORT@|$TLS_PORT|" -e "s|@SASL_TLS_PORT@|$SASL_TLS_PORT|" -e "s|@SASL_PORT@|$SASL_PORT|" \
+    -e "s|@CERTIFICATES@|$CERTIFICATES|" -e "s|@USER@|$KAFKA_USER|" -e "s|@PASSWORD@|$KAFKA_PASSWORD|" \
+    -e "s|@DATA@|$(server_dir kafka)/data|" "${files[@]}"
 }
 
 # 16 random bytes as Kafka writes its ids; one in 64 begins with a dash, hence the = above.

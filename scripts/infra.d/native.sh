@@ -37,6 +37,7 @@ native_wipe() {
   say "$INSTANCE: deleting the data"
   wipe_kafka
   wipe_postgres
+  forget_certificates
 }
 
 native_start_postgres() { start_postgres; }

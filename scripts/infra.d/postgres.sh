@@ -15,9 +15,11 @@ start_postgres() {
   make_cluster
   forget_killed_postgres
   give_to_postgres_user install -m 600 "$ROOT/infra/postgres/postgresql.conf" "$PG_DATA/postgresql.conf"
+  local tls=()
+  ! is_secured || take_certificate
   say "$INSTANCE: starting postgres on 127.0.0.1:$POSTGRES_PORT"
   (cd / && spawn_server postgres "${PG_AS[@]}" "$(find_postgres)/postgres" -D "$PG_DATA" \
-    -p "$POSTGRES_PORT" -c "$(server_marker postgres)")
+    -p "$POSTGRES_PORT" "${tls[@]}" -c "$(server_marker postgres)")
   wait_for_answer postgres 60 ask_postgres postgres
   make_database
 }
@@ -54,6 +56,13 @@ choose_postgres_user() {
   PG_DATA=/var/tmp/temperature-webhooks-$(printf '%s' "$ROOT" | cksum | cut -d' ' -f1)/$INSTANCE/data
   mkdir -p "$(dirname "$PG_DATA")"
   say "$INSTANCE: the user postgres cannot enter $ROOT, so its data is in $PG_DATA"
+}
+
+# Postgres takes no key that others may read. Sets `tls`.
+take_certificate() {
+  need_certificates
+  give_to_postgres_user install -m 600 "$CERTIFICATES/server.pem" "$PG_DATA/server.pem"
+  tls=(-c ssl=on -c ssl_cert_file=server.pem -c ssl_key_file=server.pem)
 }
 
 # Runs a command that makes a file (its last argument), which then belongs to the server's user.

@@ -98,6 +98,7 @@ impl Config {
             self.request_timeout,
             self.attempt_timeout,
         );
+        self.kafka.check()?;
         self.check_auth()
     }
 

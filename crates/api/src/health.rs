@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use common::probes::Component;
+use common::store;
 use sqlx::{Connection, PgPool};
 use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
@@ -28,6 +29,7 @@ pub async fn watch_postgres(
     let mut ticks = ticks(PING_INTERVAL);
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
         watched.say(&ping(&db).await);
+        store::observe_pool(&db);
     }
     Ok(())
 }
@@ -62,7 +64,8 @@ fn ticks(every: Duration) -> Interval {
 struct Watched {
     name: &'static str,
     component: Component,
-    answered: bool,
+    /// `None` until it was asked.
+    answered: Option<bool>,
 }
 
 impl Watched {
@@ -70,18 +73,20 @@ impl Watched {
         Self {
             name,
             component,
-            answered: false,
+            answered: None,
         }
     }
 
     fn say(&mut self, pong: &Result<(), String>) {
         let name = self.name;
         match pong {
-            Ok(()) if !self.answered => tracing::info!("{name} answers"),
-            Err(reason) if self.answered => tracing::error!(reason, "{name} does not answer"),
+            Ok(()) if self.answered != Some(true) => tracing::info!("{name} answers"),
+            Err(reason) if self.answered != Some(false) => {
+                tracing::error!(reason, "{name} does not answer");
+            }
             Ok(()) | Err(_) => {}
         }
-        self.answered = pong.is_ok();
+        self.answered = Some(pong.is_ok());
         // Anybody may ask for this; the reason is in the log.
         match pong {
             Ok(()) => self.component.up(),

@@ -28,6 +28,9 @@ pub enum Error {
     /// The client's.
     #[error("asking Kafka")]
     Kafka(#[from] KafkaError),
+    /// The same, and why, as the client told aside.
+    #[error("{why}")]
+    Unreachable { why: String },
     /// Other requests took too long, or the answer did.
     #[error("there was no time left to ask Kafka")]
     NoTime,
@@ -138,7 +141,8 @@ impl Log {
                 Some(made) => made,
                 None => Reader::new(&kafka)?,
             };
-            question(reader.insert(made))
+            let reader = reader.insert(made);
+            question(reader).map_err(|error| reader.explain(error))
         });
         asked
             .await

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use common::kafka::KafkaArgs;
+use common::kafka::{KafkaArgs, KafkaSecurity};
 use common::store::{self, StoreArgs};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
@@ -55,6 +55,7 @@ impl Stage {
         let kafka = KafkaArgs {
             kafka_brokers: brokers.into(),
             kafka_topic: name,
+            security: KafkaSecurity::default(),
         };
         create_topic(&kafka).await?;
         Ok(Self {

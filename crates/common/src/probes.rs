@@ -111,10 +111,18 @@ pub struct Report {
 
 /// The admin routes of a service.
 pub fn router(readiness: Readiness, metrics: PrometheusHandle) -> Router {
+    let process = metrics_process::Collector::default();
+    process.describe();
     Router::new()
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz).with_state(readiness))
-        .route("/metrics", get(async move || metrics.render()))
+        .route(
+            "/metrics",
+            get(async move || {
+                process.collect();
+                metrics.render()
+            }),
+        )
 }
 
 async fn readyz(State(readiness): State<Readiness>) -> (StatusCode, Json<Report>) {

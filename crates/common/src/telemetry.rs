@@ -3,6 +3,7 @@
 use std::io::IsTerminal;
 
 use anyhow::Context;
+use metrics::{describe_gauge, gauge};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt;
@@ -10,9 +11,18 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 /// Upper bounds of the buckets of every `*_seconds` histogram.
-const SECONDS: [f64; 15] = [
-    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
+const SECONDS: [f64; 18] = [
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
+    60.0, 120.0, 300.0,
 ];
+
+/// Of every histogram of numbers of outcomes.
+const OUTCOMES: [f64; 10] = [
+    1.0, 10.0, 50.0, 100.0, 250.0, 500.0, 1000.0, 2500.0, 5000.0, 10000.0,
+];
+
+/// Which version this is, as a label.
+const BUILD_INFO: &str = "temperature_webhooks_build_info";
 
 /// How logs are written.
 #[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
@@ -59,7 +69,14 @@ pub fn init(args: &TelemetryArgs) -> anyhow::Result<PrometheusHandle> {
         .context("installing the log subscriber")?;
     PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &SECONDS)
+        .and_then(|it| it.set_buckets_for_metric(Matcher::Suffix("_outcomes".into()), &OUTCOMES))
         .context("setting the buckets of histograms")?
         .install_recorder()
         .context("installing the metrics recorder")
+        .inspect(|_| describe_build())
+}
+
+fn describe_build() {
+    describe_gauge!(BUILD_INFO, "Which version this is; always 1");
+    gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
 }

@@ -1,22 +1,28 @@
 //! The topic: created if it is missing, once the broker answers.
 //!
-//! The admin client blocks, so each try runs on a thread for that, within `TRY_LIMIT`.
+//! The clients block, so each try runs on a thread for that: an answer is waited for at most
+//! `TRY_LIMIT`, and then a topic as long.
 
 use std::time::Duration;
 
 use anyhow::Context;
+use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::config::FromClientConfigAndContext;
-use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::producer::{BaseProducer, Producer as _};
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::kafka::{KafkaArgs, Quiet};
+use crate::kafka::{KafkaArgs, Quiet, Trouble};
 use crate::probes::Component;
 
 /// How long one try may take; shorter than what a stop leaves for it.
 const TRY_LIMIT: Duration = Duration::from_secs(3);
+
+/// How long a client is listened to that was not answered, for why.
+const LISTENING: Duration = Duration::from_millis(100);
 
 /// The pause between two tries.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -35,16 +41,17 @@ pub async fn create(
     kafka: &Component,
     stop: &CancellationToken,
 ) -> anyhow::Result<bool> {
-    let mut waiting = false;
-    while let Err(error) = try_once(args, partitions).await? {
+    let mut told = Vec::new();
+    while let Err(Failed { error, trouble }) = try_once(args, partitions).await? {
         if is_final(&error) {
             return Err(error).with_context(|| format!("creating the topic {}", args.kafka_topic));
         }
-        kafka.down(format!("not reached yet: {error}"));
-        if !waiting {
-            tracing::warn!(brokers = args.kafka_brokers, %error, "waiting for Kafka");
-            waiting = true;
+        let reason = trouble.explain(&error);
+        if !told.contains(&trouble.kind()) {
+            tracing::warn!(brokers = args.kafka_brokers, reason, "waiting for Kafka");
+            told.push(trouble.kind());
         }
+        kafka.down(format!("not reached yet: {reason}"));
         if stop
             .run_until_cancelled(tokio::time::sleep(PAUSE))
             .await
@@ -57,7 +64,20 @@ pub async fn create(
     Ok(!stop.is_cancelled())
 }
 
-async fn try_once(args: &KafkaArgs, partitions: i32) -> anyhow::Result<KafkaResult<()>> {
+/// A try that came to nothing.
+struct Failed {
+    error: KafkaError,
+    trouble: Trouble,
+}
+
+impl From<KafkaError> for Failed {
+    fn from(error: KafkaError) -> Self {
+        let trouble = Trouble::default();
+        Self { error, trouble }
+    }
+}
+
+async fn try_once(args: &KafkaArgs, partitions: i32) -> anyhow::Result<Result<(), Failed>> {
     let args = args.clone();
     let mut trying = JoinSet::new();
     trying.spawn_blocking(move || create_blocking(&args, partitions));
@@ -65,9 +85,10 @@ async fn try_once(args: &KafkaArgs, partitions: i32) -> anyhow::Result<KafkaResu
     tried.context("creating the topic")
 }
 
-fn create_blocking(args: &KafkaArgs, partitions: i32) -> KafkaResult<()> {
+fn create_blocking(args: &KafkaArgs, partitions: i32) -> Result<(), Failed> {
     let config = args.client_config("admin");
-    let admin = AdminClient::from_config_and_context(&config, Quiet)?;
+    reach(&config)?;
+    let admin = AdminClient::from_config_and_context(&config, Quiet::default())?;
     let topic = NewTopic::new(
         &args.kafka_topic,
         partitions,
@@ -79,10 +100,23 @@ fn create_blocking(args: &KafkaArgs, partitions: i32) -> KafkaResult<()> {
         match result {
             Ok(name) => tracing::info!(topic = name, partitions, "created the topic"),
             Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
-            Err((_, code)) => return Err(KafkaError::AdminOp(code)),
+            Err((_, code)) => return Err(KafkaError::AdminOp(code).into()),
         }
     }
     Ok(())
+}
+
+/// Waits for an answer of some broker. An admin client does not tell why there is none, a producer
+/// does.
+fn reach(config: &ClientConfig) -> Result<(), Failed> {
+    let client: BaseProducer<Quiet> =
+        BaseProducer::from_config_and_context(config, Quiet::default())?;
+    let answered = client.client().fetch_metadata(None, TRY_LIMIT);
+    answered.map(drop).map_err(|error| {
+        client.poll(LISTENING);
+        let trouble = client.context().trouble.clone();
+        Failed { error, trouble }
+    })
 }
 
 /// Whether trying again would change nothing. A broker that has just started refuses for reasons
@@ -98,6 +132,7 @@ fn is_final(error: &KafkaError) -> bool {
                 | Code::TopicAuthorizationFailed
                 | Code::ClusterAuthorizationFailed
         ),
+        KafkaError::MetadataFetch(_) => false,
         _ => true,
     }
 }

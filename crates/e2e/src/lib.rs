@@ -11,6 +11,7 @@
 
 pub mod broker;
 pub mod load;
+pub mod log;
 pub mod program;
 pub mod receiver;
 pub mod stage;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use reqwest::Client;
 use serde_json::{Value, json};
 
+use crate::log::Log;
 use crate::stage::until;
 
 /// How long its probes may take to answer.
@@ -23,17 +24,23 @@ pub struct Program {
 impl Program {
     /// Starts it with a port of its own, which the variable `listen` names.
     pub fn start(name: &str, listen: &str, settings: &[(&str, &str)], flags: &[&str]) -> Self {
+        let level = std::env::var("E2E_LOG").unwrap_or("warn".into());
+        let mut command = Command::new(path_of(name));
+        command.env("RUST_LOG", level).args(flags);
+        command.envs(settings.iter().copied());
+        Self::spawn(name, listen, command.stdout(Stdio::piped()))
+    }
+
+    /// Starts it likewise, and keeps all that it says; `RUST_LOG` is among the settings, or not set.
+    pub fn start_logged(name: &str, listen: &str, settings: &[(&str, &str)], log: &Log) -> Self {
+        let mut command = Command::new(path_of(name));
+        command.envs(settings.iter().copied());
+        Self::spawn(name, listen, command.stdout(log.sink()).stderr(log.sink()))
+    }
+
+    fn spawn(name: &str, listen: &str, command: &mut Command) -> Self {
         let address = free_address();
-        let child = Command::new(path_of(name))
-            .args(flags)
-            .env(listen, &address)
-            .envs(settings.iter().copied())
-            .env(
-                "RUST_LOG",
-                std::env::var("E2E_LOG").unwrap_or("warn".into()),
-            )
-            .stdout(Stdio::piped())
-            .spawn();
+        let child = command.env(listen, &address).spawn();
         Self {
             child: child.unwrap_or_else(|error| panic!("{name} cannot be started: {error}")),
             url: format!("http://{address}"),
@@ -69,10 +76,18 @@ impl Program {
         answer.await.unwrap().json().await.unwrap()
     }
 
+    /// All metrics, as Prometheus reads them; nothing where nobody answers.
+    pub async fn metrics(&self) -> String {
+        let answer = self.http.get(format!("{}/metrics", self.url)).send().await;
+        match answer {
+            Ok(response) => response.text().await.unwrap_or_default(),
+            Err(_) => String::new(),
+        }
+    }
+
     /// The value of a metric without labels, once there is one.
     pub async fn metric(&self, name: &str) -> Option<f64> {
-        let answer = self.http.get(format!("{}/metrics", self.url)).send().await;
-        let text = answer.ok()?.text().await.ok()?;
+        let text = self.metrics().await;
         let value = text.lines().find_map(|line| line.strip_prefix(name))?;
         value.trim().parse().ok()
     }
@@ -111,6 +126,11 @@ impl Program {
     /// SIGTERM, and the exit status.
     pub async fn stop(mut self) -> ExitStatus {
         self.signal("-TERM");
+        self.exited().await
+    }
+
+    /// Waits until it ends by itself, for better or worse.
+    pub async fn outcome(mut self) -> ExitStatus {
         self.exited().await
     }
 

@@ -31,7 +31,7 @@ pub const PARTITIONS: i32 = 4;
 
 pub struct Stage {
     pub broker: Broker,
-    database_url: String,
+    pub database_url: String,
     http: Client,
     // Ended with the stage.
     api: Program,
@@ -77,22 +77,34 @@ impl Stage {
     /// A processor that flushes little at a time, with those settings besides.
     pub fn processor(&self, settings: &[(&str, &str)]) -> Program {
         let (flush, in_flight) = (FLUSH_OUTCOMES.to_string(), IN_FLIGHT.to_string());
-        let Broker { brokers, topic } = &self.broker;
-        let operations = format!("{topic}-operations");
-        let mut all = vec![
-            ("DATABASE_URL", &*self.database_url),
-            ("KAFKA_BROKERS", &**brokers),
-            ("KAFKA_TOPIC", &**topic),
-            ("SECRETS_KEYS", SECRETS_KEYS),
-            ("KAFKA_GROUP", &**topic),
+        let operations = self.operations_topic();
+        let mut all = self.settings();
+        all.extend([
+            ("KAFKA_GROUP", &*self.broker.topic),
             ("OPERATIONS_TOPIC", &*operations),
             ("KAFKA_SESSION_TIMEOUT", SESSION_TIMEOUT),
             ("FLUSH_OUTCOMES", &*flush),
             ("LANE_IN_FLIGHT", &*in_flight),
             ("LEASE", "20s"),
-        ];
+        ]);
         all.extend_from_slice(settings);
         Program::start("processor", "PROCESSOR_ADMIN_LISTEN", &all, &[])
+    }
+
+    /// What every program here is told.
+    pub fn settings(&self) -> Vec<(&str, &str)> {
+        vec![
+            ("DATABASE_URL", &*self.database_url),
+            ("KAFKA_BROKERS", &*self.broker.brokers),
+            ("KAFKA_TOPIC", &*self.broker.topic),
+            ("SECRETS_KEYS", SECRETS_KEYS),
+            ("AUTH", "off"),
+        ]
+    }
+
+    /// The topic of operational events, beside that of readings.
+    pub fn operations_topic(&self) -> String {
+        format!("{}-operations", self.broker.topic)
     }
 
     /// A system that publishes so many events at that rate.
@@ -144,6 +156,12 @@ impl Stage {
     pub async fn get(&self, path: &str) -> Value {
         let request = self.http.get(format!("{}{path}", self.api.url()));
         request.send().await.unwrap().json().await.unwrap()
+    }
+
+    /// What the API answers, as it is.
+    pub async fn text(&self, path: &str) -> String {
+        let request = self.http.get(format!("{}{path}", self.api.url()));
+        request.send().await.unwrap().text().await.unwrap()
     }
 
     /// The dead letters, up to 1,000.
@@ -205,6 +223,7 @@ pub async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     }
 }
 
-fn setting(name: &str) -> String {
+/// A setting of the environment, which `scripts/test` makes.
+pub fn setting(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run scripts/test"))
 }

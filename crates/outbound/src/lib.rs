@@ -13,6 +13,7 @@ mod egress;
 mod identity;
 mod outgoing;
 mod payload;
+mod redaction;
 mod resolver;
 mod sender;
 mod subscribed;

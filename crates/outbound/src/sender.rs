@@ -29,6 +29,7 @@ use crate::egress::Egress;
 use crate::identity::ClientIdentity;
 use crate::outgoing::Outgoing;
 use crate::payload::{Payload, Sent};
+use crate::redaction::redact;
 use crate::target::Target;
 use crate::verdict::Failure;
 
@@ -131,7 +132,11 @@ impl Sender {
             _ if sent_at.is_none() => Failure::ConnectTimeout,
             _ => Failure::Timeout,
         };
-        heard.attempt(failure, started_at, sent_at)
+        let attempt = heard.attempt(failure, started_at, sent_at);
+        Attempt {
+            response: attempt.response.map(|text| redact(text, &target.headers)),
+            ..attempt
+        }
     }
 
     /// One request and its response.

@@ -56,6 +56,11 @@ impl Budget {
         self.held() <= self.0.limit / 2
     }
 
+    /// How many bytes may be held.
+    pub fn limit(&self) -> usize {
+        self.0.limit
+    }
+
     /// Bytes held now.
     pub fn held(&self) -> usize {
         self.0.held.load(Ordering::Relaxed)

@@ -154,7 +154,7 @@ impl Config {
             "MEMORY_BUDGET ({} bytes) must be {MIN_BUDGET} or more",
             self.memory_budget,
         );
-        Ok(())
+        self.kafka.check()
     }
 
     /// What the lanes may hold.

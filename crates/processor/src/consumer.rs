@@ -5,6 +5,7 @@
 //! committed progress, for tools that show lag.
 
 mod begin;
+mod lag;
 mod ownership;
 mod start;
 
@@ -105,6 +106,7 @@ impl Consumer {
             )
             .set("topic.metadata.refresh.interval.ms", "5000")
             .set("queued.max.messages.kbytes", "16384")
+            .set("statistics.interval.ms", lag::INTERVAL_MS)
             // The default of 1000 starves a small queue.
             .set("fetch.queue.backoff.ms", "10");
         let client = BaseConsumer::from_config_and_context(&config, ownership)
@@ -255,11 +257,12 @@ impl Consumer {
                 self.links.kafka.down(waits);
             }
             _ => {
-                self.links.kafka.down(error.to_string());
+                let reason = self.client.context().explain(error);
                 if self.ask_at.is_none() {
-                    tracing::warn!(%error, "Kafka does not answer well");
+                    tracing::warn!(reason, "Kafka does not answer well");
                     self.ask_at = Some(Instant::now() + ASK_INTERVAL);
                 }
+                self.links.kafka.down(reason);
             }
         }
         Ok(())

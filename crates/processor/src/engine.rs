@@ -351,6 +351,8 @@ impl Engine {
         // Shared by the pipelines: any of them says the same.
         #[allow(clippy::cast_precision_loss, reason = "gauges are floats")]
         gauge!(observe::BUDGET_BYTES).set(self.budget.held() as f64);
+        #[allow(clippy::cast_precision_loss, reason = "gauges are floats")]
+        gauge!(observe::BUDGET_LIMIT).set(self.budget.limit() as f64);
         set(observe::IN_FLIGHT, self.lanes.in_flight());
         set(observe::SLOW, self.flight.slow());
         set(observe::QUEUED, self.lanes.queued());

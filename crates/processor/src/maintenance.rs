@@ -1,14 +1,18 @@
 //! Keeps the tables in shape: a partition of `attempts` for each day, none that is too old, and no
-//! row without its subscription. Disables subscriptions that have done nothing but fail.
+//! row without its subscription. Disables subscriptions that have done nothing but fail, and counts
+//! what the tables hold.
 
 use std::time::Duration;
 
 use chrono::Days;
-use common::store::{circuits, cursors, pending_deliveries};
+use common::store::{self, circuits, cursors, pending_deliveries};
+use metrics::gauge;
 use serde_json::json;
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
+use crate::observe;
+use crate::store::totals::{self, Totals};
 use crate::store::{attempts, operations};
 
 /// How often it looks for who only fails.
@@ -52,15 +56,36 @@ pub async fn run(db: PgPool, settings: Settings, stop: CancellationToken) {
 }
 
 async fn maintain(db: &PgPool, settings: Settings, tidies: bool) -> sqlx::Result<()> {
+    store::observe_pool(db);
     disable_failing(db, settings.disable_after).await?;
     if !tidies {
         return Ok(());
     }
     keep_days(db, settings.attempts_kept_days).await?;
+    observe_totals(&totals::count(db).await?);
     while pending_deliveries::sweep_orphans(db, SWEEP_LIMIT).await? == SWEEP_LIMIT.unsigned_abs() {}
     cursors::sweep_orphans(db).await?;
     circuits::sweep_orphans(db).await?;
     operations::delete_old(db).await
+}
+
+fn observe_totals(totals: &Totals) {
+    // Exact up to 2^53.
+    #[allow(clippy::cast_precision_loss, reason = "gauges are floats")]
+    let set = |name, value: i64| gauge!(name).set(value as f64);
+    set(observe::PENDING, totals.pending);
+    set(observe::DEAD_LETTERS, totals.dead_letters);
+    set(observe::ATTEMPTS_BYTES, totals.attempts_bytes);
+    gauge!(observe::OLDEST_PENDING).set(totals.oldest_pending_seconds);
+    let closed = totals.subscriptions - totals.open - totals.half_open;
+    for (state, count) in [
+        ("closed", closed),
+        ("open", totals.open),
+        ("half_open", totals.half_open),
+    ] {
+        #[allow(clippy::cast_precision_loss, reason = "gauges are floats")]
+        gauge!(observe::CIRCUITS, "state" => state).set(count.max(0) as f64);
+    }
 }
 
 /// What disables a subscription tells of it, in one transaction.

@@ -124,7 +124,7 @@ impl Reader {
             .set("fetch.message.max.bytes", "65536")
             .set("fetch.queue.backoff.ms", "10");
         Ok(Self {
-            client: BaseConsumer::from_config_and_context(&config, Quiet)
+            client: BaseConsumer::from_config_and_context(&config, Quiet::default())
                 .context("configuring the Kafka reader")?,
             topic: kafka.kafka_topic.clone(),
             links,

@@ -17,7 +17,7 @@ use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use common::probes::Component;
-use metrics::counter;
+use metrics::{counter, histogram};
 use sqlx::PgPool;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
@@ -240,7 +240,7 @@ impl Recorder {
 
     /// Commits what was gathered, however often that has to be tried.
     async fn flush(&mut self) {
-        let mut pause = FIRST_PAUSE;
+        let (mut pause, began) = (FIRST_PAUSE, Instant::now());
         loop {
             let moves = self.partitions.moves();
             let rows = Rows::of(&self.settled, &self.partitions, Instant::now());
@@ -250,10 +250,20 @@ impl Recorder {
             }
             match self.commit(&moves, &rows, &mut pause).await {
                 None => {}
-                Some(fenced) if fenced.is_empty() => return self.committed(&moves),
+                Some(fenced) if fenced.is_empty() => {
+                    self.observe_flush(began);
+                    return self.committed(&moves);
+                }
                 Some(fenced) => self.fenced(&fenced, &moves),
             }
         }
+    }
+
+    fn observe_flush(&self, began: Instant) {
+        // Fewer than 2^32.
+        let outcomes = u32::try_from(self.settled.len()).unwrap_or(u32::MAX);
+        histogram!(observe::FLUSH_OUTCOMES).record(outcomes);
+        histogram!(observe::FLUSH_SECONDS).record(began.elapsed());
     }
 
     /// One try: the partitions that refused it, or `None` if it failed and has to be made again.
@@ -291,6 +301,7 @@ impl Recorder {
                 "outcomes cannot be recorded; trying on"
             );
         }
+        counter!(observe::FLUSH_FAILURES).increment(1);
         self.links.postgres.down("outcomes cannot be recorded");
         tokio::time::sleep(*pause).await;
         *pause = (*pause * 2).min(LONGEST_PAUSE);

@@ -62,11 +62,11 @@ impl Guard {
     /// That the clients refuse the settings.
     pub fn new(kafka: &KafkaArgs, links: Links) -> anyhow::Result<Self> {
         let mut config = kafka.client_config("processor-retention");
-        let admin = AdminClient::from_config_and_context(&config, Quiet)
+        let admin = AdminClient::from_config_and_context(&config, Quiet::default())
             .context("configuring the admin client")?;
         // Named because the client wants a group; it is never joined.
         config.set("group.id", "processor-retention");
-        let client = BaseConsumer::from_config_and_context(&config, Quiet)
+        let client = BaseConsumer::from_config_and_context(&config, Quiet::default())
             .context("configuring the client")?;
         Ok(Self {
             links,

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context, bail};
-use common::kafka::{KafkaArgs, quiet_log};
+use common::kafka::{KafkaArgs, Trouble, quiet_log};
 use metrics::{Counter, counter, describe_counter};
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
@@ -49,6 +49,8 @@ pub struct Tally {
     acknowledged: AtomicU64,
     all_down: AtomicBool,
     failure: OnceLock<String>,
+    /// What was said of brokers that cannot be reached.
+    pub trouble: Trouble,
 }
 
 impl Publisher {
@@ -198,6 +200,7 @@ impl ClientContext for Reports {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
+        self.tally.trouble.hear(&error, reason);
         match error.rdkafka_error_code() {
             Some(RDKafkaErrorCode::Fatal) => {
                 self.tally.fail(format!("the producer failed: {reason}"));
@@ -205,7 +208,7 @@ impl ClientContext for Reports {
             Some(RDKafkaErrorCode::AllBrokersDown) => {
                 self.tally.all_down.store(true, Ordering::Relaxed);
             }
-            _ => tracing::debug!(%error, reason, "Kafka client error"),
+            _ => {}
         }
     }
 }
@@ -214,6 +217,7 @@ impl ClientContext for Reports {
 mod tests {
     use std::time::Duration;
 
+    use common::kafka::KafkaSecurity;
     use rdkafka::mocking::MockCluster;
     use rdkafka::producer::DefaultProducerContext;
     use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
@@ -231,6 +235,7 @@ mod tests {
         let kafka = KafkaArgs {
             kafka_brokers: cluster.bootstrap_servers(),
             kafka_topic: "updates".into(),
+            security: KafkaSecurity::default(),
         };
         (Publisher::new(&kafka).unwrap(), cluster)
     }

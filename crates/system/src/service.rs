@@ -38,8 +38,9 @@ impl Service {
     /// Reads the recording, if there is one, and takes the admin port.
     ///
     /// # Errors
-    /// What is wrong with the recording, or that the port is in use.
+    /// What is wrong with the settings or the recording, or that the port is in use.
     pub async fn new(config: Config, metrics: PrometheusHandle) -> anyhow::Result<Self> {
+        config.kafka.check()?;
         Ok(Self {
             source: source(&config).await?,
             admin: probes::bind(config.admin_listen).await?,

@@ -38,7 +38,7 @@ pub async fn watch(tally: &Tally, kafka: &Component) -> Infallible {
         let now = Instant::now();
         let glance = Glance::of(tally);
         open.set(u32::try_from(glance.open).unwrap_or(u32::MAX));
-        tell(kafka, health.judge(&glance, now));
+        tell(kafka, tally, health.judge(&glance, now));
         if now >= log_at {
             tracing::info!(
                 published = glance.acknowledged,
@@ -50,13 +50,14 @@ pub async fn watch(tally: &Tally, kafka: &Component) -> Infallible {
     }
 }
 
-fn tell(kafka: &Component, change: Option<Result<(), String>>) {
+fn tell(kafka: &Component, tally: &Tally, change: Option<Result<(), String>>) {
     match change {
         Some(Ok(())) => {
             kafka.up();
             tracing::info!("Kafka is back");
         }
         Some(Err(reason)) => {
+            let reason = tally.trouble.explain(reason);
             tracing::warn!(reason, "Kafka is away; events wait");
             kafka.down(reason);
         }

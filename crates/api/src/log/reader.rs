@@ -26,6 +26,9 @@ const MAX_READ_BYTES: usize = 32 * 1024 * 1024;
 /// The longest wait for the next record.
 const POLL: Duration = Duration::from_millis(100);
 
+/// How many things that the client says aside are listened to.
+const ASIDES: usize = 4;
+
 /// The client, and what it reads.
 pub struct Reader {
     consumer: BaseConsumer<Quiet>,
@@ -46,11 +49,31 @@ impl Reader {
             .set("fetch.queue.backoff.ms", "10")
             .set("max.partition.fetch.bytes", "262144")
             .set("queued.max.messages.kbytes", "8192")
-            .create_with_context(Quiet)?;
+            .create_with_context(Quiet::default())?;
         Ok(Self {
             consumer,
             topic: kafka.kafka_topic.clone(),
         })
+    }
+
+    /// An error, with what the client said of it aside: that a password is wrong, say.
+    pub fn explain(&self, error: Error) -> Error {
+        let Error::Kafka(error) = error else {
+            return error;
+        };
+        for _ in 0..ASIDES {
+            // Records of a range that was not read to its end may be among them.
+            if self.consumer.poll(POLL).is_none() {
+                break;
+            }
+        }
+        let trouble = &self.consumer.context().trouble;
+        match trouble.kind() {
+            None => Error::Kafka(error),
+            Some(_) => Error::Unreachable {
+                why: trouble.explain(error),
+            },
+        }
     }
 
     /// The partitions; none of a topic that nobody has made yet.

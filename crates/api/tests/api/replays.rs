@@ -2,7 +2,7 @@
 
 use axum::http::{Method, StatusCode};
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
-use common::kafka::KafkaArgs;
+use common::kafka::{KafkaArgs, KafkaSecurity};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use uuid::Uuid;
@@ -322,6 +322,7 @@ async fn without_kafka_only_what_needs_it_is_refused(db: PgPool) {
     let nowhere = KafkaArgs {
         kafka_brokers: "127.0.0.1:1".into(),
         kafka_topic: "updates".into(),
+        security: KafkaSecurity::default(),
     };
     let client = Client::with_kafka(db, &nowhere);
     let path = hot(&client).await;

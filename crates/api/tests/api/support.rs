@@ -6,7 +6,7 @@ use api::{Access, AppState, Log, Tester};
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
-use common::kafka::KafkaArgs;
+use common::kafka::{KafkaArgs, KafkaSecurity};
 use common::probes::{self, Readiness};
 use common::secrets::Keyring;
 use metrics_exporter_prometheus::PrometheusBuilder;
@@ -59,6 +59,7 @@ pub fn kafka(topic: &str) -> KafkaArgs {
     KafkaArgs {
         kafka_brokers: std::env::var("TEST_KAFKA_BROKERS").expect("scripts/test sets it"),
         kafka_topic: topic.to_owned(),
+        security: KafkaSecurity::default(),
     }
 }
 

@@ -12,7 +12,8 @@ pub mod undelivered;
 
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
+use metrics::{describe_gauge, gauge};
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::PgPool;
 use sqlx::migrate::Migrator;
@@ -31,6 +32,9 @@ const START_LIMIT: Duration = Duration::from_secs(30);
 /// After how long Postgres ends a transaction whose client is silent. A program that is stopped, or
 /// cut off, in the middle of one would hold its locks for ever.
 const SILENCE_LIMIT: &str = "10s";
+
+const CONNECTIONS: &str = "database_connections";
+const CONNECTIONS_LIMIT: &str = "database_connections_limit";
 
 /// Where Postgres is.
 #[derive(Clone, Debug, clap::Args)]
@@ -55,16 +59,17 @@ pub async fn connect(
     application: &str,
     connections: u32,
 ) -> anyhow::Result<PgPool> {
-    let options: PgConnectOptions = args
-        .database_url
-        .expose_secret()
-        .parse()
-        .context("reading DATABASE_URL")?;
+    let options = options(args.database_url.expose_secret()).context("reading DATABASE_URL")?;
     let options = options.application_name(application).options([
         ("idle_in_transaction_session_timeout", SILENCE_LIMIT),
         // A notice that the schema is there already tells nobody anything.
         ("client_min_messages", "warning"),
     ]);
+    describe_gauge!(CONNECTIONS, "Connections to Postgres, by state");
+    describe_gauge!(
+        CONNECTIONS_LIMIT,
+        "How many connections to Postgres there may be"
+    );
     let place = format!("{}:{}", options.get_host(), options.get_port());
     let pool = PgPoolOptions::new()
         .max_connections(connections)
@@ -78,6 +83,25 @@ pub async fn connect(
         .await
         .context("migrating the database")?;
     Ok(pool)
+}
+
+/// No error repeats the text: it has a password.
+fn options(url: &str) -> anyhow::Result<PgConnectOptions> {
+    let (scheme, _) = url.split_once("://").unwrap_or_default();
+    ensure!(
+        matches!(scheme, "postgres" | "postgresql"),
+        "it is no URL of a Postgres, as postgres://user:password@host:5432/database is one",
+    );
+    Ok(url.parse()?)
+}
+
+/// Says how many connections of the pool are in use, and how many there may be.
+pub fn observe_pool(pool: &PgPool) {
+    let idle = u32::try_from(pool.num_idle()).unwrap_or(u32::MAX);
+    let used = pool.size().saturating_sub(idle);
+    gauge!(CONNECTIONS, "state" => "idle").set(idle);
+    gauge!(CONNECTIONS, "state" => "used").set(used);
+    gauge!(CONNECTIONS_LIMIT).set(pool.options().get_max_connections());
 }
 
 /// Tries until the database answers. Only silence is waited out: a refusal, such as of the

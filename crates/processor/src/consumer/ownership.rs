@@ -10,19 +10,22 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
+use common::kafka::{Trouble, quiet_log};
 use common::probes::Component;
 use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::types::RDKafkaRespErr;
-use rdkafka::{Offset, TopicPartitionList};
+use rdkafka::{Offset, Statistics, TopicPartitionList};
 use sqlx::PgPool;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::begin::{self, Begun};
+use super::lag;
 use super::start::{Committed, Found, Why};
 use crate::engine::{Assignment, Control};
 use crate::recorder::Positions;
@@ -57,6 +60,9 @@ pub struct Ownership {
     parts: Parts,
     handle: Handle,
     epochs: Mutex<HashMap<i32, i64>>,
+    /// Where the partitions that are owned were read from when they came.
+    starts: Mutex<HashMap<i32, i64>>,
+    trouble: Trouble,
 }
 
 impl Ownership {
@@ -66,7 +72,14 @@ impl Ownership {
             parts,
             handle: Handle::current(),
             epochs: Mutex::default(),
+            starts: Mutex::default(),
+            trouble: Trouble::default(),
         }
+    }
+
+    /// What is wrong, with what the client said of it.
+    pub fn explain(&self, error: &KafkaError) -> String {
+        self.trouble.explain(error)
     }
 
     /// The partitions owned.
@@ -81,6 +94,10 @@ impl Ownership {
 
     fn epochs(&self) -> MutexGuard<'_, HashMap<i32, i64>> {
         self.epochs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn starts(&self) -> MutexGuard<'_, HashMap<i32, i64>> {
+        self.starts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes partitions, trying until that worked or the service stops.
@@ -184,7 +201,7 @@ impl Ownership {
 
     /// Waits until the engine knows of it.
     fn hand_over(&self, begun: Begun, of: usize) -> anyhow::Result<()> {
-        let (partition, epoch) = (begun.partition, begun.epoch);
+        let (partition, epoch, start) = (begun.partition, begun.epoch, begun.offset);
         let (taken, waiting) = oneshot::channel();
         let assignment = Assignment {
             partition,
@@ -203,6 +220,7 @@ impl Ownership {
             .context("the engine is gone")?;
         waiting.blocking_recv().context("the engine is gone")?;
         self.epochs().insert(partition, epoch);
+        self.starts().insert(partition, start);
         Ok(())
     }
 
@@ -248,7 +266,11 @@ impl Ownership {
         let owned = partitions
             .iter()
             .filter(|partition| epochs.remove(partition).is_some());
-        owned.copied().collect()
+        let owned: Vec<_> = owned.copied().collect();
+        self.starts()
+            .retain(|partition, _| !owned.contains(partition));
+        lag::forget(&self.parts.topic, &owned);
+        owned
     }
 
     /// Decides anew where each partition is read from: the log does not hold an offset any more.
@@ -309,11 +331,20 @@ fn partitions_of(list: &TopicPartitionList) -> Vec<i32> {
 }
 
 impl ClientContext for Ownership {
+    fn stats(&self, statistics: Statistics) {
+        lag::observe(&self.parts.topic, &self.starts(), &statistics);
+    }
+
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        quiet_log(level, facility, message);
+    }
+
     fn error(&self, error: KafkaError, reason: &str) {
+        self.trouble.hear(&error, reason);
         if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown) {
-            self.parts.kafka.down("no broker can be reached");
+            let why = self.trouble.explain("no broker can be reached");
+            self.parts.kafka.down(why);
         }
-        tracing::debug!(%error, reason, "Kafka client error");
     }
 }
 

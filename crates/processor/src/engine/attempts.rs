@@ -190,10 +190,26 @@ fn is_too_old(subscription: &Subscription, delivery: &Delivery) -> bool {
     age.to_std().is_ok_and(|age| age > max_age)
 }
 
+fn observe_delivered(delivery: &Delivery) {
+    if delivery.attempts == 0 {
+        histogram!(observe::DELIVERY_SECONDS).record(delivery.queued_at.elapsed());
+    }
+    if let Some(published_at) = delivery.event.published_at {
+        // Where the broker's clock is ahead of ours, it was at once.
+        let passed = (Utc::now() - published_at).to_std().unwrap_or_default();
+        histogram!(observe::PUBLISH_TO_DELIVERED).record(passed);
+    }
+}
+
 fn observe_attempt(delivery: &Delivery, attempt: &Attempt, outcome: Outcome) {
     counter!(observe::ATTEMPTS, "verdict" => attempt.verdict.label()).increment(1);
-    if attempt.verdict == Verdict::Delivered && delivery.attempts == 0 {
-        histogram!(observe::DELIVERY_SECONDS).record(delivery.queued_at.elapsed());
+    histogram!(observe::ATTEMPT_SECONDS).record(attempt.latency);
+    if attempt.connection.is_some() {
+        let used = if attempt.reused { "reused" } else { "opened" };
+        counter!(observe::CONNECTIONS, "use" => used).increment(1);
+    }
+    if attempt.verdict == Verdict::Delivered {
+        observe_delivered(delivery);
     }
     if let Outcome::DeadLettered { reason } = outcome {
         tracing::warn!(

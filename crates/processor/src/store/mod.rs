@@ -1,4 +1,5 @@
-//! The tables that only the processor writes: one table, one file, all its SQL.
+//! The tables that only the processor writes: one table, one file, all its SQL; and what it counts of
+//! all of them.
 
 #![allow(
     clippy::missing_errors_doc,
@@ -9,6 +10,7 @@ pub mod attempts;
 pub mod operations;
 pub mod progress;
 pub mod settled_ahead;
+pub mod totals;
 
 /// The one shard there is, until a fan-out is split by subscription over replicas.
 pub const SHARD: i16 = 0;

@@ -1,0 +1,181 @@
+//! Secrets get in by every way there is, while much fails, and none of them comes out: not in what
+//! the programs print and log at the finest level, not in answers, not in metrics.
+
+mod inputs;
+mod run;
+mod search;
+
+use e2e::stage::until;
+use reqwest::Method;
+use serde_json::json;
+
+use inputs::{FIELDS, MISTAKES, core};
+use run::Run;
+
+/// What all endpoints get.
+const EVENTS: usize = 3;
+
+#[tokio::test]
+async fn no_secret_comes_out_where_logs_are_for_people() {
+    nothing_comes_out("human").await;
+}
+
+#[tokio::test]
+async fn no_secret_comes_out_where_logs_are_json() {
+    nothing_comes_out("json").await;
+}
+
+async fn nothing_comes_out(format: &str) {
+    let mut run = Run::start(format).await;
+    subscribe_everywhere(&mut run).await;
+    ask_wrongly(&mut run).await;
+    use_keys(&mut run).await;
+    run.publish(EVENTS).await;
+    until("some are dead", async || {
+        run.stage.count("SELECT count(*) FROM dead_letters").await > 0
+    })
+    .await;
+    look_at_everything(&mut run).await;
+    make_mistakes(&mut run).await;
+    run.fail_to_log_in().await;
+    let found = run.end().await;
+    assert!(found.is_empty(), "{}", found.join("\n\n"));
+}
+
+/// A subscription with each secret to each endpoint, tried and changed.
+async fn subscribe_everywhere(run: &mut Run) {
+    for endpoint in run.endpoints() {
+        for field in FIELDS {
+            let secret = run.secret(field.name, field.secret);
+            let body = (field.body)(&secret);
+            let mut new = json!({"name": format!("{} {endpoint}", field.name), "url": endpoint});
+            merge(&mut new, &body);
+            let made = run.make("/subscriptions", &new).await;
+            let path = format!("/subscriptions/{}", made["id"].as_str().unwrap());
+            run.ask(Method::POST, &format!("{path}/test"), "{}").await;
+            run.make(
+                &format!("{path}/secret/rotate"),
+                &json!({"grace_period": "1h"}),
+            )
+            .await;
+            run.ask(Method::GET, &path, "").await;
+            if new["signing_secret"].is_null() {
+                run.ask(Method::PATCH, &path, &body.to_string()).await;
+            }
+        }
+    }
+}
+
+/// Each secret in bodies that are wrong in one way or another.
+async fn ask_wrongly(run: &mut Run) {
+    for field in FIELDS {
+        let secret = run.secret(field.name, field.secret);
+        let text = (field.body)(&secret).to_string();
+        let quoted = json!(secret).to_string();
+        let cut = &text[..text.len() - 1];
+        let mut bodies = vec![
+            cut.to_owned(),
+            text.clone(),
+            format!("{text}{text}"),
+            format!("{cut},\"name\":5}}"),
+            format!("{cut},\"unheard_of\":{quoted}}}"),
+            format!("[{text}]"),
+            quoted.clone(),
+            json!({"auth": secret}).to_string(),
+            json!({"auth_key": [secret]}).to_string(),
+            json!({"name": "wrong", "url": secret}).to_string(),
+            json!({"name": "wrong", "url": format!("http://me:{}@localhost/", core(field.name))})
+                .to_string(),
+        ];
+        for (from, to) in [
+            (quoted.clone(), format!("[{quoted}]")),
+            (quoted.clone(), format!("{{\"a\":{quoted}}}")),
+            (
+                quoted.clone(),
+                format!("{}\\n\"", &quoted[..quoted.len() - 1]),
+            ),
+            (quoted.clone(), "5".into()),
+            ("auth".into(), "auht".into()),
+            ("kind".into(), "knid".into()),
+        ] {
+            bodies.push(text.replacen(&from, &to, 1));
+        }
+        for body in bodies {
+            for (method, path) in [
+                (Method::POST, "/subscriptions".to_owned()),
+                (Method::PATCH, run.first().await),
+                (Method::POST, format!("{}/secret/rotate", run.first().await)),
+                (Method::POST, "/api-keys".into()),
+                (Method::POST, "/dlqs".into()),
+                (Method::POST, "/subscriptions/preview".into()),
+            ] {
+                run.ask(method, &path, &body).await;
+            }
+        }
+    }
+}
+
+/// Keys of the API where they belong, and where they do not.
+async fn use_keys(run: &mut Run) {
+    let made = run
+        .make("/api-keys", &json!({"name": "a", "role": "admin"}))
+        .await;
+    let key = made["key"].as_str().unwrap().to_owned();
+    let wrong = run.secret("WrongKey", inputs::header_text);
+    for (name, value) in [
+        ("authorization", format!("Bearer {wrong}")),
+        ("authorization", format!("Basic {wrong}")),
+        ("authorization", format!("Bearer {key}")),
+        ("cookie", format!("session={wrong}")),
+        ("proxy-authorization", format!("Basic {wrong}")),
+        ("x-api-key", wrong.clone()),
+    ] {
+        run.ask_with(Method::GET, "/subscriptions", (name, &value))
+            .await;
+    }
+    let wrong = core("WrongKey");
+    for path in [
+        format!("/api-keys/{wrong}"),
+        format!("/subscriptions?limit={wrong}&key={wrong}"),
+        format!("/nowhere?access_token={wrong}"),
+    ] {
+        run.ask(Method::GET, &path, "").await;
+    }
+    let id = made["id"].as_str().unwrap();
+    run.ask(Method::DELETE, &format!("/api-keys/{id}"), "")
+        .await;
+    run.ask_with(
+        Method::GET,
+        "/subscriptions",
+        ("authorization", &format!("Bearer {key}")),
+    )
+    .await;
+}
+
+/// Every document that is to be had without knowing an id, and what programs say of themselves.
+async fn look_at_everything(run: &mut Run) {
+    let document = run.ask(Method::GET, "/openapi.json", "").await;
+    let paths = document["paths"].as_object().unwrap();
+    let plain = paths.iter().filter(|(path, item)| {
+        !path.contains('{') && item.get("get").is_some() && !path.contains("stream")
+    });
+    for (path, _) in plain {
+        run.ask(Method::GET, path, "").await;
+    }
+    let first = run.first().await;
+    run.ask(Method::GET, &first, "").await;
+    run.look_at_the_others().await;
+}
+
+/// Programs that do not start.
+async fn make_mistakes(run: &mut Run) {
+    for (program, setting, value) in MISTAKES {
+        let secret = run.secret(setting, inputs::core_alone);
+        run.fail_to_start(program, (setting, &value(&secret))).await;
+    }
+}
+
+fn merge(into: &mut serde_json::Value, other: &serde_json::Value) {
+    let other = other.as_object().unwrap().clone();
+    into.as_object_mut().unwrap().extend(other);
+}
