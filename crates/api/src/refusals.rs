@@ -3,6 +3,7 @@
 //! The examples are real errors, so they show what clients get.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use anyhow::anyhow;
 use axum::http::StatusCode;
@@ -26,10 +27,14 @@ const REQUEST_ID: &str = "0199b0c2-b1f4-7c60-9e0b-3a5d2c8e7f42";
 type Example = fn() -> ApiError;
 
 /// What any route may answer, whatever it is asked.
-const ANY: [Example; 6] = [
+const ANY: [Example; 7] = [
     || ApiError::Unauthorized,
     || ApiError::InvalidToken,
     || ApiError::Forbidden("this is for admins"),
+    || ApiError::RateLimited {
+        which: "with this key",
+        wait: Duration::from_secs(2),
+    },
     || ApiError::Internal(anyhow!("an example")),
     || ApiError::Unavailable(sqlx::Error::PoolTimedOut),
     || ApiError::TimedOut,
@@ -238,7 +243,10 @@ fn response(status: StatusCode, errors: &[ApiError]) -> Response {
     let response = ResponseBuilder::new()
         .description(titles.join(" · "))
         .content(problem::CONTENT_TYPE, content.build());
-    if status == StatusCode::SERVICE_UNAVAILABLE {
+    if matches!(
+        status,
+        StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS
+    ) {
         let seconds = ObjectBuilder::new().schema_type(Type::Integer);
         let header = HeaderBuilder::new()
             .schema(Some(seconds.build()))

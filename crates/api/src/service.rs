@@ -8,12 +8,13 @@ use common::store::subscriptions;
 use metrics_exporter_prometheus::PrometheusHandle;
 use outbound::Egress;
 use sqlx::PgPool;
-use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Auth, Config};
+use crate::door::limits;
 use crate::log::Log;
+use crate::server::{self, Server, tls};
 use crate::state::AppState;
 use crate::tester::Tester;
 use crate::{audit, health, observe, routes};
@@ -21,8 +22,8 @@ use crate::{audit, health, observe, routes};
 /// The API, listening.
 #[derive(Debug)]
 pub struct Service {
-    listener: TcpListener,
-    routes: axum::Router,
+    server: Server,
+    watch: Option<tls::Watch>,
     db: PgPool,
     postgres: Component,
     log: Log,
@@ -46,6 +47,8 @@ impl Service {
             tracing::warn!("AUTH=off: everybody who reaches this may do everything");
         }
         observe::describe_metrics();
+        limits::describe_metrics();
+        server::describe_metrics();
         let readiness = Readiness::default();
         let postgres = readiness.component("postgres");
         let kafka = readiness.optional("kafka");
@@ -64,11 +67,13 @@ impl Service {
             keyring,
         };
         let admin = probes::router(readiness, metrics);
+        let (tls, watch) = tls::load(&config.server).await?.unzip();
+        let routes = routes(state, admin, &config.door).router;
         let listener = probes::bind(config.listen).await?;
-        tracing::info!(address = %config.listen, "listening");
+        tracing::info!(address = %config.listen, tls = tls.is_some(), "listening");
         Ok(Self {
-            listener,
-            routes: routes(state, admin, config.request_timeout).router,
+            server: Server::new(listener, routes, &config.server, tls),
+            watch,
             db,
             postgres,
             log,
@@ -83,7 +88,10 @@ impl Service {
     /// That the listener or a watch failed.
     pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
         let mut tasks = JoinSet::new();
-        tasks.spawn(probes::serve(self.listener, self.routes, stop.clone()));
+        tasks.spawn(self.server.run(stop.clone()));
+        if let Some(watch) = self.watch {
+            tasks.spawn(watch.run(stop.clone()));
+        }
         let db = self.db.clone();
         tasks.spawn(audit::keep_days(db, self.audit_kept_days, stop.clone()));
         tasks.spawn(health::watch_postgres(self.db, self.postgres, stop.clone()));

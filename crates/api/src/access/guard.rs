@@ -1,9 +1,9 @@
 //! The gate that every request passes: who is it, and may it do this?
 
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use axum::extract::{ConnectInfo, MatchedPath, Request, State};
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use axum::http::{Extensions, HeaderMap};
@@ -12,10 +12,13 @@ use axum::response::{IntoResponse, Response};
 use sqlx::PgPool;
 use utoipa::openapi::OpenApi;
 
+use super::keys::{self, KnownKey};
 use super::needs::Table;
-use super::{Access, Caller, Needs, keys};
+use super::{Access, Caller, Needs};
+use crate::door::{Limits, Source};
 use crate::error::ApiError;
 use crate::observe::RequestId;
+use crate::state::AppState;
 use crate::store::api_keys;
 
 /// The one guard of this process. Cheap to clone.
@@ -23,15 +26,17 @@ use crate::store::api_keys;
 pub struct Guard {
     access: Access,
     db: PgPool,
+    limits: Limits,
     needs: Arc<Table>,
 }
 
 impl Guard {
     /// Enforces what the document says.
-    pub fn new(access: Access, db: PgPool, document: &OpenApi) -> Self {
+    pub fn new(state: &AppState, limits: Limits, document: &OpenApi) -> Self {
         Self {
-            access,
-            db,
+            access: state.access.clone(),
+            db: state.db.clone(),
+            limits,
             needs: Arc::new(Table::of(document)),
         }
     }
@@ -54,20 +59,37 @@ impl Guard {
         if needs == Needs::Nobody {
             return Ok(());
         }
-        let mut caller = self.caller(&request.headers).await?;
+        let source = request.extensions.get::<Source>();
+        let source = source.ok_or(ApiError::Unauthorized)?.0;
+        let mut caller = self.caller(&request.headers, source).await?;
         caller.may(needs)?;
-        caller.address = address(&request.extensions);
+        caller.address = Some(source.to_string());
         caller.request_id = request_id(&request.extensions);
         request.extensions.insert(caller);
         Ok(())
     }
 
-    async fn caller(&self, headers: &HeaderMap) -> Result<Caller, ApiError> {
+    async fn caller(&self, headers: &HeaderMap, source: IpAddr) -> Result<Caller, ApiError> {
         let Access::Keys(admin) = &self.access else {
             return Ok(Caller::admin("off"));
         };
         let token = bearer(headers).ok_or(ApiError::Unauthorized)?;
-        if admin.as_ref().is_some_and(|admin| admin.is(token)) {
+        let guess = self.limits.guess(source, token)?;
+        let known = self.known(admin.as_deref(), token).await;
+        match &known {
+            Ok(caller) => {
+                guess.is_right();
+                self.limits.caller(&caller.who)?;
+            }
+            Err(ApiError::InvalidToken) => guess.is_wrong(),
+            // That nobody can tell is not the caller's fault.
+            Err(_) => {}
+        }
+        known
+    }
+
+    async fn known(&self, admin: Option<&KnownKey>, token: &str) -> Result<Caller, ApiError> {
+        if admin.is_some_and(|admin| admin.is(token)) {
             return Ok(Caller::admin("admin-key"));
         }
         if !keys::looks_like_one(token) {
@@ -90,11 +112,6 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     scheme
         .eq_ignore_ascii_case("bearer")
         .then_some(token.trim_start())
-}
-
-fn address(extensions: &Extensions) -> Option<String> {
-    let info = extensions.get::<ConnectInfo<SocketAddr>>();
-    info.map(|ConnectInfo(address)| address.ip().to_canonical().to_string())
 }
 
 fn request_id(extensions: &Extensions) -> String {

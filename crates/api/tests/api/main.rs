@@ -2,8 +2,10 @@
 //! it is asked twice, and when it is asked for nonsense.
 
 mod access;
+mod connections;
 mod dead_letters;
 mod document;
+mod door;
 mod egress;
 mod outage;
 mod pages;
@@ -14,5 +16,6 @@ mod secrets;
 mod subscriptions;
 mod support;
 mod test_delivery;
+mod tls;
 mod topic;
 mod webhook_keys;
