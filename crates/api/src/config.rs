@@ -13,7 +13,7 @@ use common::telemetry::TelemetryArgs;
 use outbound::EgressArgs;
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::access::{Access, keys};
+use crate::access::{Access, OidcArgs, keys};
 use crate::command::Command;
 use crate::door::DoorArgs;
 use crate::server::ServerArgs;
@@ -85,6 +85,9 @@ pub struct Config {
     /// What seals and opens the secrets of subscriptions; as for the processor.
     #[command(flatten)]
     pub secrets: SecretsArgs,
+    /// Whose tokens are accepted beside keys.
+    #[command(flatten)]
+    pub oidc: OidcArgs,
     /// How logs are written.
     #[command(flatten)]
     pub telemetry: TelemetryArgs,
@@ -103,6 +106,14 @@ impl Config {
             self.door.request_timeout,
             self.attempt_timeout,
         );
+        ensure!(
+            self.server.head_timeout < self.drain_timeout,
+            "API_HEAD_TIMEOUT ({:?}) must be shorter than API_DRAIN_TIMEOUT ({:?}), or whoever sends \
+             half a head keeps a stop from being clean",
+            self.server.head_timeout,
+            self.drain_timeout,
+        );
+        self.oidc.check()?;
         self.check_auth()
     }
 

@@ -34,9 +34,9 @@ fn seconds(wait: Duration) -> u64 {
 /// Why a request is refused. The texts are what the client reads.
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
-    #[error("this needs a key: send it as `Authorization: Bearer …`")]
+    #[error("this needs a key or token: send it as `Authorization: Bearer …`")]
     Unauthorized,
-    #[error("the key is unknown, expired or revoked")]
+    #[error("the key or token is unknown, expired or revoked")]
     InvalidToken,
     #[error("{0}")]
     Forbidden(&'static str),
@@ -76,6 +76,8 @@ pub enum ApiError {
     Unavailable(#[source] sqlx::Error),
     #[error("Kafka does not answer; try again")]
     KafkaUnavailable(#[source] log::Error),
+    #[error("the provider of the token does not tell its keys; try again")]
+    ProviderUnavailable,
     #[error("the request took too long; try again")]
     TimedOut,
 }
@@ -105,6 +107,7 @@ impl ApiError {
             Self::Internal(_) => Code::Internal,
             Self::Unavailable(_) => Code::Unavailable,
             Self::KafkaUnavailable(_) => Code::KafkaUnavailable,
+            Self::ProviderUnavailable => Code::ProviderUnavailable,
             Self::TimedOut => Code::TimedOut,
         }
     }
@@ -151,9 +154,10 @@ impl IntoResponse for ApiError {
             response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
         }
         let retry_after = match self {
-            Self::Unavailable(_) | Self::KafkaUnavailable(_) | Self::TimedOut => {
-                Some(RETRY_AFTER_SECONDS)
-            }
+            Self::Unavailable(_)
+            | Self::KafkaUnavailable(_)
+            | Self::ProviderUnavailable
+            | Self::TimedOut => Some(RETRY_AFTER_SECONDS),
             Self::RateLimited { wait, .. } => Some(seconds(wait)),
             _ => None,
         };

@@ -37,7 +37,7 @@ mod subscriptions;
 mod tester;
 mod webhook_keys;
 
-pub use access::Access;
+pub use access::{Access, Oidc, OidcArgs};
 pub use command::run;
 pub use config::Config;
 pub use door::DoorArgs;

@@ -59,6 +59,8 @@ pub enum Code {
     Unavailable,
     /// Kafka is away; what needs Postgres only works.
     KafkaUnavailable,
+    /// The provider of the token is away, so that nobody can tell whose it is.
+    ProviderUnavailable,
     /// The answer was not ready in time.
     TimedOut,
 }
@@ -82,9 +84,10 @@ impl Code {
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::InvalidField | Self::BeforeLog => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::Unavailable | Self::KafkaUnavailable | Self::TimedOut => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::Unavailable
+            | Self::KafkaUnavailable
+            | Self::ProviderUnavailable
+            | Self::TimedOut => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -112,6 +115,7 @@ impl Code {
             Self::Internal => "Something went wrong here",
             Self::Unavailable => "The database is away",
             Self::KafkaUnavailable => "Kafka is away",
+            Self::ProviderUnavailable => "The provider of the token is away",
             Self::TimedOut => "The answer took too long",
         }
     }
@@ -140,6 +144,7 @@ impl Code {
             Self::Internal => "urn:temperature-webhooks:problem:internal",
             Self::Unavailable => "urn:temperature-webhooks:problem:unavailable",
             Self::KafkaUnavailable => "urn:temperature-webhooks:problem:kafka_unavailable",
+            Self::ProviderUnavailable => "urn:temperature-webhooks:problem:provider_unavailable",
             Self::TimedOut => "urn:temperature-webhooks:problem:timed_out",
         }
     }

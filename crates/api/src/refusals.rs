@@ -27,7 +27,7 @@ const REQUEST_ID: &str = "0199b0c2-b1f4-7c60-9e0b-3a5d2c8e7f42";
 type Example = fn() -> ApiError;
 
 /// What any route may answer, whatever it is asked.
-const ANY: [Example; 7] = [
+const ANY: [Example; 9] = [
     || ApiError::Unauthorized,
     || ApiError::InvalidToken,
     || ApiError::Forbidden("this is for admins"),
@@ -35,8 +35,10 @@ const ANY: [Example; 7] = [
         which: "with this key",
         wait: Duration::from_secs(2),
     },
+    || ApiError::UriTooLong,
     || ApiError::Internal(anyhow!("an example")),
     || ApiError::Unavailable(sqlx::Error::PoolTimedOut),
+    || ApiError::ProviderUnavailable,
     || ApiError::TimedOut,
 ];
 
@@ -138,7 +140,12 @@ const ENABLED: [Example; 1] = [|| ApiError::SubscriptionDisabled];
 const RUNNING: [Example; 1] = [|| ApiError::ReplayCompleted];
 
 /// What a route may answer that asks nobody who it is.
-const OPEN: [Example; 3] = [
+const OPEN: [Example; 5] = [
+    || ApiError::RateLimited {
+        which: "from this address",
+        wait: Duration::from_secs(2),
+    },
+    || ApiError::UriTooLong,
     || ApiError::Internal(anyhow!("an example")),
     || ApiError::Unavailable(sqlx::Error::PoolTimedOut),
     || ApiError::TimedOut,
@@ -157,20 +164,22 @@ const PART: [Example; 1] = [|| ApiError::InvalidParameter {
 }];
 
 macro_rules! refusals {
-    ($($(#[$doc:meta])* $name:ident: $($examples:expr),+;)*) => {$(
+    ($($(#[$doc:meta])* $name:ident: $($examples:expr),*;)*) => {$(
         $(#[$doc])*
         #[derive(Debug)]
         pub struct $name;
 
         impl IntoResponses for $name {
             fn responses() -> BTreeMap<String, RefOr<Response>> {
-                document(&[&ANY[..], $(&$examples[..]),+].concat())
+                document(&[&ANY[..], $(&$examples[..]),*].concat())
             }
         }
     )*};
 }
 
 refusals! {
+    /// Of a route that takes nothing.
+    Plain:;
     /// Of `POST /subscriptions`.
     Create: BODY, FIELDS;
     /// Of `PATCH /subscriptions/{id}`.
@@ -208,6 +217,16 @@ pub struct Keys;
 impl IntoResponses for Keys {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
         document(&[&OPEN[..], &KEY_SET[..]].concat())
+    }
+}
+
+/// Of a route that is open to anybody.
+#[derive(Debug)]
+pub struct Open;
+
+impl IntoResponses for Open {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        document(&OPEN)
     }
 }
 

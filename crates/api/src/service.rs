@@ -11,6 +11,7 @@ use sqlx::PgPool;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::access::Oidc;
 use crate::config::{Auth, Config};
 use crate::door::limits;
 use crate::log::Log;
@@ -24,6 +25,7 @@ use crate::{audit, health, observe, routes};
 pub struct Service {
     server: Server,
     watch: Option<tls::Watch>,
+    oidc: Option<Oidc>,
     db: PgPool,
     postgres: Component,
     log: Log,
@@ -43,9 +45,7 @@ impl Service {
         metrics: PrometheusHandle,
     ) -> anyhow::Result<Self> {
         config.check()?;
-        if config.auth == Auth::Off {
-            tracing::warn!("AUTH=off: everybody who reaches this may do everything");
-        }
+        warn(config);
         observe::describe_metrics();
         limits::describe_metrics();
         server::describe_metrics();
@@ -58,10 +58,11 @@ impl Service {
         subscriptions::seal_all(&db, &keyring)
             .await
             .context("sealing the secrets of subscriptions")?;
+        let oidc = Oidc::new(&config.oidc, egress.tls().context("setting up TLS")?)?;
         let state = AppState {
             db: db.clone(),
             log: log.clone(),
-            access: config.access(),
+            access: config.access().and_tokens_of(oidc.clone()),
             tester: Tester::new(config.attempt_timeout, &egress).context("setting up TLS")?,
             egress,
             keyring,
@@ -74,6 +75,7 @@ impl Service {
         Ok(Self {
             server: Server::new(listener, routes, &config.server, tls),
             watch,
+            oidc,
             db,
             postgres,
             log,
@@ -92,10 +94,26 @@ impl Service {
         if let Some(watch) = self.watch {
             tasks.spawn(watch.run(stop.clone()));
         }
+        if let Some(oidc) = self.oidc {
+            tasks.spawn(oidc.keep_fresh(stop.clone()));
+        }
         let db = self.db.clone();
         tasks.spawn(audit::keep_days(db, self.audit_kept_days, stop.clone()));
         tasks.spawn(health::watch_postgres(self.db, self.postgres, stop.clone()));
         tasks.spawn(health::watch_kafka(self.log, self.kafka, stop.clone()));
         join(tasks, &stop).await
+    }
+}
+
+/// Says what is right for development only.
+fn warn(config: &Config) {
+    if config.auth == Auth::Off {
+        tracing::warn!("AUTH=off: everybody who reaches this may do everything");
+    }
+    let is_plain = config.server.tls_cert.is_none() && config.door.trusted_proxies.is_empty();
+    if is_plain && !config.listen.ip().is_loopback() {
+        tracing::warn!(
+            "keys come in plain text: set TLS_CERT and TLS_KEY, or TRUSTED_PROXIES where a proxy does TLS"
+        );
     }
 }

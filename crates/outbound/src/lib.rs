@@ -17,6 +17,7 @@ mod resolver;
 mod sender;
 mod subscribed;
 mod target;
+mod trust;
 pub mod verdict;
 
 pub use attempt::{Attempt, Phases};

@@ -12,9 +12,8 @@ use axum::response::{IntoResponse, Response};
 use sqlx::PgPool;
 use utoipa::openapi::OpenApi;
 
-use super::keys::{self, KnownKey};
 use super::needs::Table;
-use super::{Access, Caller, Needs};
+use super::{Access, Caller, Known, Needs, keys};
 use crate::door::{Limits, Source};
 use crate::error::ApiError;
 use crate::observe::RequestId;
@@ -70,13 +69,13 @@ impl Guard {
     }
 
     async fn caller(&self, headers: &HeaderMap, source: IpAddr) -> Result<Caller, ApiError> {
-        let Access::Keys(admin) = &self.access else {
+        let Access::On(known) = &self.access else {
             return Ok(Caller::admin("off"));
         };
         let token = bearer(headers).ok_or(ApiError::Unauthorized)?;
         let guess = self.limits.guess(source, token)?;
-        let known = self.known(admin.as_deref(), token).await;
-        match &known {
+        let caller = self.named(known, token).await;
+        match &caller {
             Ok(caller) => {
                 guess.is_right();
                 self.limits.caller(&caller.who)?;
@@ -85,15 +84,17 @@ impl Guard {
             // That nobody can tell is not the caller's fault.
             Err(_) => {}
         }
-        known
+        caller
     }
 
-    async fn known(&self, admin: Option<&KnownKey>, token: &str) -> Result<Caller, ApiError> {
+    async fn named(&self, known: &Known, token: &str) -> Result<Caller, ApiError> {
+        let admin = known.admin.as_ref();
         if admin.is_some_and(|admin| admin.is(token)) {
             return Ok(Caller::admin("admin-key"));
         }
         if !keys::looks_like_one(token) {
-            return Err(ApiError::InvalidToken);
+            let oidc = known.oidc.as_ref().ok_or(ApiError::InvalidToken)?;
+            return oidc.caller(token).await;
         }
         let key = api_keys::by_hash(&self.db, &keys::hash(token)).await?;
         let key = key.ok_or(ApiError::InvalidToken)?;

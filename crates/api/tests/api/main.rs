@@ -7,6 +7,7 @@ mod dead_letters;
 mod document;
 mod door;
 mod egress;
+mod oidc;
 mod outage;
 mod pages;
 mod policies;
