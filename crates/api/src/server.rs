@@ -88,13 +88,14 @@ impl Server {
         {
             let served = self.served.clone().serve(stream, peer, stop.clone());
             connections.spawn(async move {
+                gauge!(CONNECTIONS).increment(1);
                 served.await;
+                gauge!(CONNECTIONS).decrement(1);
                 drop(place);
             });
             while let Some(ended) = connections.try_join_next() {
                 ended.context("a connection's task panicked")?;
             }
-            gauge!(CONNECTIONS).set(u32::try_from(connections.len()).unwrap_or(u32::MAX));
         }
         drop(self.listener);
         while let Some(ended) = connections.join_next().await {

@@ -15,8 +15,9 @@ pub struct ServerArgs {
     #[arg(long, env = "API_MAX_CONNECTIONS", default_value = "1024",
         value_parser = RangedU64ValueParser::<usize>::new().range(1..=1_000_000))]
     pub max_connections: usize,
-    /// How long the head of a request may take to arrive, from when it is waited for
-    #[arg(long, env = "API_HEAD_TIMEOUT", default_value = "30s", value_parser = human::duration)]
+    /// How long the head of a request may take to arrive, from when it is waited for; shorter than the
+    /// drain
+    #[arg(long, env = "API_HEAD_TIMEOUT", default_value = "10s", value_parser = human::duration)]
     pub head_timeout: Duration,
     /// How many bytes a request's line and headers may have together
     #[arg(long, env = "API_MAX_HEAD_BYTES", default_value = "32768",
