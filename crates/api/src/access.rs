@@ -4,11 +4,12 @@
 //! enforces what the finished document says, so that the two cannot differ; a route that says
 //! nothing is for admins. Handlers take the [`Caller`], and ask the store for what is in its reach:
 //! another owner's is not found, as if it did not exist. `access::keys` knows the form of keys,
-//! `api_keys` makes and revokes them.
+//! `api_keys` makes and revokes them; `access::oidc` knows tokens.
 
 mod guard;
 pub mod keys;
 mod needs;
+mod oidc;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
@@ -23,6 +24,7 @@ use keys::KnownKey;
 
 pub use guard::Guard;
 pub use needs::{Needs, SCHEME};
+pub use oidc::{Oidc, OidcArgs};
 
 /// What a caller may reach.
 #[derive(
@@ -76,7 +78,8 @@ pub struct Caller {
     pub owner: Option<String>,
     /// What it may do.
     pub scopes: Vec<Scope>,
-    /// As the audit names it: `key:` and the key's id, `admin-key`, `off`, `command`.
+    /// As the audit names it: `key:` and the key's id, `oidc:` and the token's subject, `admin-key`,
+    /// `off`, `command`.
     pub who: String,
     /// From where it asks.
     pub address: Option<String>,
@@ -142,13 +145,32 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
 pub enum Access {
     /// Nobody is asked; everybody is an admin.
     Off,
-    /// By keys: those in the database, and the one of the environment.
-    Keys(Option<Box<KnownKey>>),
+    /// By keys, and by tokens.
+    On(Known),
+}
+
+/// What is known of callers beside the keys in the database.
+#[derive(Clone, Debug, Default)]
+pub struct Known {
+    admin: Option<Box<KnownKey>>,
+    oidc: Option<Oidc>,
 }
 
 impl Access {
     /// By keys, of which `admin` is one that no database has.
     pub fn by_keys(admin: Option<&SecretString>) -> Self {
-        Self::Keys(admin.map(|key| Box::new(KnownKey::new(key))))
+        Self::On(Known {
+            admin: admin.map(|key| Box::new(KnownKey::new(key))),
+            oidc: None,
+        })
+    }
+
+    /// By tokens of that provider as well.
+    #[must_use]
+    pub fn and_tokens_of(self, oidc: Option<Oidc>) -> Self {
+        match self {
+            Self::Off => Self::Off,
+            Self::On(known) => Self::On(Known { oidc, ..known }),
+        }
     }
 }

@@ -45,7 +45,7 @@ pub struct NewApiKey {
     /// Whose subscriptions it is for: a subscriber's key has one, an admin's has none.
     owner: Option<Owner>,
     /// Both, unless given.
-    #[schema(max_items = 2)]
+    #[schema(min_items = 1, max_items = 2)]
     scopes: Option<Vec<Scope>>,
     /// Never, unless given.
     expires_at: Option<Time>,
@@ -76,8 +76,10 @@ impl NewApiKey {
                 detail: detail.into(),
             })
         };
-        if self.scopes.as_ref().is_some_and(Vec::is_empty) {
-            return wrong("/scopes", "must have at least one");
+        let repeats = |scopes: &[Scope]| matches!(scopes, [one, other] if one == other);
+        let wrong_scopes = |scopes: &[Scope]| !(1..=2).contains(&scopes.len()) || repeats(scopes);
+        if self.scopes.as_deref().is_some_and(wrong_scopes) {
+            return wrong("/scopes", "must have one or both, each once");
         }
         match (self.role, &self.owner) {
             (Role::Subscriber, None) => wrong("/owner", "a subscriber's key has an owner"),

@@ -94,13 +94,13 @@ pub struct ListQuery {
     /// From before this one on: `next` of the answer before.
     #[param(minimum = 1)]
     before: Option<i64>,
-    #[param(value_type = Option<String>, max_length = 200)]
+    #[param(value_type = Option<String>, min_length = 1, max_length = 200, pattern = r"^[^\u0000-\u001f\u007f-\u009f]*$")]
     who: Option<Text>,
-    #[param(value_type = Option<String>, max_length = 200)]
+    #[param(value_type = Option<String>, min_length = 1, max_length = 200, pattern = r"^[^\u0000-\u001f\u007f-\u009f]*$")]
     action: Option<Text>,
-    #[param(value_type = Option<String>, max_length = 200)]
+    #[param(value_type = Option<String>, min_length = 1, max_length = 200, pattern = r"^[^\u0000-\u001f\u007f-\u009f]*$")]
     kind: Option<Text>,
-    #[param(value_type = Option<String>, max_length = 200)]
+    #[param(value_type = Option<String>, min_length = 1, max_length = 200, pattern = r"^[^\u0000-\u001f\u007f-\u009f]*$")]
     object_id: Option<Text>,
     /// From then on.
     #[param(value_type = Option<String>, format = DateTime)]
@@ -125,6 +125,12 @@ async fn list(
 ) -> Result<Response, ApiError> {
     let limit = i64::from(query.limit);
     let before = query.before;
+    if before.is_some_and(|before| before < 1) {
+        return Err(ApiError::InvalidParameter {
+            name: "before".into(),
+            detail: "must be 1 or more".into(),
+        });
+    }
     let filter = Filter {
         who: query.who.map(Into::into),
         action: query.action.map(Into::into),

@@ -13,8 +13,10 @@ use common::telemetry::TelemetryArgs;
 use outbound::EgressArgs;
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::access::{Access, keys};
+use crate::access::{Access, OidcArgs, keys};
 use crate::command::Command;
+use crate::door::DoorArgs;
+use crate::server::ServerArgs;
 
 /// What it takes to serve everybody on an address that others reach.
 const I_KNOW: &str = "yes-i-know";
@@ -56,9 +58,6 @@ pub struct Config {
     /// Where to listen, for the API and the probes alike.
     #[arg(long, env = "API_LISTEN", default_value = "127.0.0.1:9090")]
     pub listen: SocketAddr,
-    /// How long a request may take before it is answered with 503.
-    #[arg(long, env = "API_REQUEST_TIMEOUT", default_value = "35s", value_parser = human::duration)]
-    pub request_timeout: Duration,
     /// How long a test delivery may take to a subscription that does not say; as for the processor.
     #[arg(long, env = "ATTEMPT_TIMEOUT", default_value = "10s", value_parser = human::duration)]
     pub attempt_timeout: Duration,
@@ -68,6 +67,12 @@ pub struct Config {
     /// How many connections to Postgres are open at most.
     #[arg(long, env = "API_CONNECTIONS", default_value_t = 10)]
     pub connections: u32,
+    /// From where, how often, how large and how slow requests may be.
+    #[command(flatten)]
+    pub door: DoorArgs,
+    /// How many connections there are, and whether they use TLS.
+    #[command(flatten)]
+    pub server: ServerArgs,
     /// Where Postgres is.
     #[command(flatten)]
     pub store: StoreArgs,
@@ -80,6 +85,9 @@ pub struct Config {
     /// What seals and opens the secrets of subscriptions; as for the processor.
     #[command(flatten)]
     pub secrets: SecretsArgs,
+    /// Whose tokens are accepted beside keys.
+    #[command(flatten)]
+    pub oidc: OidcArgs,
     /// How logs are written.
     #[command(flatten)]
     pub telemetry: TelemetryArgs,
@@ -92,13 +100,21 @@ impl Config {
     /// Which two settings do not go together.
     pub fn check(&self) -> anyhow::Result<()> {
         ensure!(
-            self.request_timeout > self.attempt_timeout,
+            self.door.request_timeout > self.attempt_timeout,
             "API_REQUEST_TIMEOUT ({:?}) must be longer than ATTEMPT_TIMEOUT ({:?}), or no test \
              delivery is seen to time out",
-            self.request_timeout,
+            self.door.request_timeout,
             self.attempt_timeout,
         );
         self.kafka.check()?;
+        ensure!(
+            self.server.head_timeout < self.drain_timeout,
+            "API_HEAD_TIMEOUT ({:?}) must be shorter than API_DRAIN_TIMEOUT ({:?}), or whoever sends \
+             half a head keeps a stop from being clean",
+            self.server.head_timeout,
+            self.drain_timeout,
+        );
+        self.oidc.check()?;
         self.check_auth()
     }
 

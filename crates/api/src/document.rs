@@ -18,7 +18,7 @@ use utoipa::openapi::path::{
     HttpMethod, Operation, OperationBuilder, Parameter, ParameterBuilder, ParameterIn, Paths,
 };
 use utoipa::openapi::request_body::RequestBodyBuilder;
-use utoipa::openapi::response::ResponseBuilder;
+use utoipa::openapi::response::{ResponseBuilder, ResponsesBuilder};
 use utoipa::openapi::schema::{ComponentsBuilder, ObjectBuilder, Ref, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::tag::TagBuilder;
@@ -58,6 +58,7 @@ pub fn routes() -> OpenApiRouter<AppState> {
 /// This document
 #[utoipa::path(get, path = "/openapi.json", tag = "pages", security(()), responses(
     (status = 200, body = Object, description = "OpenAPI 3.1", example = json!({"openapi": "3.1.0"})),
+    refusals::Open,
 ))]
 async fn openapi(Extension(Document(json)): Extension<Document>) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "application/json")], json)
@@ -119,7 +120,8 @@ pub fn base() -> OpenApi {
 fn key() -> SecurityScheme {
     let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer);
     let bearer = bearer.description(Some(
-        "A key of the API, `Authorization: Bearer tw_live_…`. What an operation needs stands beside \
+        "A key of the API, `Authorization: Bearer tw_live_…`, or a token of the OIDC provider that the \
+         operator chose. What an operation needs stands beside \
          it: the scope `read` or `write`, or the role `admin`. A key of a subscriber reaches what is \
          its owner's; the rest is not there.",
     ));
@@ -151,9 +153,11 @@ fn served_by_others() -> Paths {
             "/metrics",
             get("probes", "metrics", "Metrics, for Prometheus")
                 .security(SecurityRequirement::new(SCHEME, ["admin"]))
-                .response(
-                    "200",
-                    text("api_requests_total{route=\"/dlqs\",method=\"GET\",status=\"200\"} 1\n"),
+                .responses(
+                    ResponsesBuilder::new()
+                        .responses_from_into_responses::<refusals::Plain>()
+                        .response("200", text("api_connections 1\n"))
+                        .build(),
                 ),
         ),
     ] {

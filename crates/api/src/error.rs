@@ -4,6 +4,7 @@
 //! Whatever the fault, a client reads a fixed text for it: the chain is for the log.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::http::HeaderValue;
 use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
@@ -16,7 +17,7 @@ use crate::log;
 use crate::problem::Code;
 
 /// How many seconds a client is asked to wait while Postgres or Kafka is away.
-const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("2");
+const RETRY_AFTER_SECONDS: u64 = 2;
 
 /// What a request is told that has no token, a wrong one, or one for less (RFC 6750, section 3).
 const CHALLENGE: HeaderValue = HeaderValue::from_static("Bearer realm=\"temperature-webhooks\"");
@@ -25,12 +26,17 @@ const WRONG_TOKEN: HeaderValue =
 const TOO_LITTLE: HeaderValue =
     HeaderValue::from_static("Bearer realm=\"temperature-webhooks\", error=\"insufficient_scope\"");
 
+/// Whole seconds, rounded up: who waits so long is not early.
+fn seconds(wait: Duration) -> u64 {
+    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
+}
+
 /// Why a request is refused. The texts are what the client reads.
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
-    #[error("this needs a key: send it as `Authorization: Bearer …`")]
+    #[error("this needs a key or token: send it as `Authorization: Bearer …`")]
     Unauthorized,
-    #[error("the key is unknown, expired or revoked")]
+    #[error("the key or token is unknown, expired or revoked")]
     InvalidToken,
     #[error("{0}")]
     Forbidden(&'static str),
@@ -56,8 +62,12 @@ pub enum ApiError {
     ReplayCompleted,
     #[error("the log begins at {}", .earliest.to_rfc3339_opts(SecondsFormat::AutoSi, true))]
     BeforeLog { earliest: DateTime<Utc> },
-    #[error("the body may have at most 1 MiB")]
+    #[error("the body is larger than this server takes")]
     BodyTooLarge,
+    #[error("path and query are longer than this server takes")]
+    UriTooLong,
+    #[error("too many requests {which}; try again in {} s", seconds(*wait))]
+    RateLimited { which: &'static str, wait: Duration },
     #[error("send the body with the header `Content-Type: application/json`")]
     UnsupportedMediaType,
     #[error("the request failed by a fault of ours")]
@@ -66,6 +76,8 @@ pub enum ApiError {
     Unavailable(#[source] sqlx::Error),
     #[error("Kafka does not answer; try again")]
     KafkaUnavailable(#[source] log::Error),
+    #[error("the provider of the token does not tell its keys; try again")]
+    ProviderUnavailable,
     #[error("the request took too long; try again")]
     TimedOut,
 }
@@ -89,10 +101,13 @@ impl ApiError {
             Self::ReplayCompleted => Code::ReplayCompleted,
             Self::BeforeLog { .. } => Code::BeforeLog,
             Self::BodyTooLarge => Code::BodyTooLarge,
+            Self::UriTooLong => Code::UriTooLong,
+            Self::RateLimited { .. } => Code::RateLimited,
             Self::UnsupportedMediaType => Code::UnsupportedMediaType,
             Self::Internal(_) => Code::Internal,
             Self::Unavailable(_) => Code::Unavailable,
             Self::KafkaUnavailable(_) => Code::KafkaUnavailable,
+            Self::ProviderUnavailable => Code::ProviderUnavailable,
             Self::TimedOut => Code::TimedOut,
         }
     }
@@ -138,10 +153,16 @@ impl IntoResponse for ApiError {
         if let Some(challenge) = challenge {
             response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
         }
-        if let Self::Unavailable(_) | Self::KafkaUnavailable(_) | Self::TimedOut = self {
-            response
-                .headers_mut()
-                .insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
+        let retry_after = match self {
+            Self::Unavailable(_)
+            | Self::KafkaUnavailable(_)
+            | Self::ProviderUnavailable
+            | Self::TimedOut => Some(RETRY_AFTER_SECONDS),
+            Self::RateLimited { wait, .. } => Some(seconds(wait)),
+            _ => None,
+        };
+        if let Some(after) = retry_after {
+            response.headers_mut().insert(RETRY_AFTER, after.into());
         }
         if status.is_server_error() {
             let error = anyhow::Error::new(self);

@@ -17,13 +17,8 @@ use serde_path_to_error::{Path as FieldPath, Segment};
 use tokio::time::timeout;
 use uuid::Uuid;
 
+use crate::door::BodyTimeout;
 use crate::error::ApiError;
-
-/// The largest body that is read.
-pub const MAX_BODY_BYTES: usize = 1024 * 1024;
-
-/// How long a body may take to arrive.
-const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How much of what a client sent is repeated to it, in characters.
 const MAX_ECHO_CHARS: usize = 300;
@@ -39,7 +34,10 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
         if !declares_json(request.headers()) {
             return Err(ApiError::UnsupportedMediaType);
         }
-        let body = timeout(BODY_TIMEOUT, Bytes::from_request(request, state))
+        // Where no door was passed, no body is waited for.
+        let limit = request.extensions().get::<BodyTimeout>();
+        let limit = limit.map_or(Duration::ZERO, |limit| limit.0);
+        let body = timeout(limit, Bytes::from_request(request, state))
             .await
             .map_err(|_| ApiError::SlowBody)?
             .map_err(|rejection| match rejection.into_response().status() {

@@ -3,7 +3,7 @@
 //! `routes` puts together what the endpoint files (`subscriptions`, `preview`, `replays`,
 //! `dead_letters`, `page`, `document`) serve; router and document come from the same source. Input
 //! becomes a type that cannot be wrong in `fields` and `extract`, or an `error::ApiError`; nothing
-//! behind them checks again. All SQL is in `common::store`; `log` looks things up in Kafka, `tester`
+//! behind them checks again. `server` has the connections, `door` and `access` what each request passes. All SQL is in `common::store`; `log` looks things up in Kafka, `tester`
 //! makes test deliveries.
 
 mod access;
@@ -13,6 +13,7 @@ mod command;
 mod config;
 mod dead_letters;
 mod document;
+mod door;
 mod error;
 mod extract;
 mod fields;
@@ -28,6 +29,7 @@ mod refusals;
 mod replays;
 mod routes;
 mod selection;
+mod server;
 mod service;
 mod state;
 mod store;
@@ -35,11 +37,13 @@ mod subscriptions;
 mod tester;
 mod webhook_keys;
 
-pub use access::Access;
+pub use access::{Access, Oidc, OidcArgs};
 pub use command::run;
 pub use config::Config;
+pub use door::DoorArgs;
 pub use log::Log;
 pub use routes::{Api, routes};
+pub use server::{Server, ServerArgs, tls};
 pub use state::AppState;
 
 pub use tester::Tester;

@@ -29,10 +29,14 @@ const MAX_REQUEST_ID_BYTES: usize = 128;
 const UNMATCHED: &str = "unmatched";
 
 /// Allows what Swagger UI and the entry page need of this server, and nothing of another.
-const CONTENT_SECURITY_POLICY: HeaderValue = HeaderValue::from_static(
-    "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; \
-     frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+const PAGE_POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
+     img-src 'self' data:; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; \
+     form-action 'none'",
 );
+
+/// What is no page does nothing, should a browser take it for one.
+const POLICY: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
 
 /// The id of a request, for whoever comes after.
 #[derive(Clone, Debug)]
@@ -107,10 +111,20 @@ fn with_problem(mut response: Response, request_id: &str) -> Response {
     Response::from_parts(parts, body)
 }
 
+fn is_page(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE);
+    kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"))
+}
+
 fn set_headers(headers: &mut HeaderMap, request_id: &str) {
     let id = HeaderValue::try_from(request_id).expect("an id is visible ASCII");
     headers.insert(REQUEST_ID, id);
-    headers.insert(header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY);
+    let policy = if is_page(headers) {
+        PAGE_POLICY
+    } else {
+        POLICY
+    };
+    headers.insert(header::CONTENT_SECURITY_POLICY, policy);
     for (name, value) in [
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::X_FRAME_OPTIONS, "DENY"),

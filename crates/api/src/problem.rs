@@ -41,8 +41,12 @@ pub enum Code {
     SubscriptionDisabled,
     /// The replay is completed.
     ReplayCompleted,
-    /// The body is larger than 1 MiB.
+    /// The body is too large.
     BodyTooLarge,
+    /// Path and query are too long.
+    UriTooLong,
+    /// There were too many requests; `Retry-After` says when to go on.
+    RateLimited,
     /// The body is not declared to be JSON.
     UnsupportedMediaType,
     /// A field of the body is missing, unknown or wrong.
@@ -55,6 +59,8 @@ pub enum Code {
     Unavailable,
     /// Kafka is away; what needs Postgres only works.
     KafkaUnavailable,
+    /// The provider of the token is away, so that nobody can tell whose it is.
+    ProviderUnavailable,
     /// The answer was not ready in time.
     TimedOut,
 }
@@ -73,12 +79,15 @@ impl Code {
                 StatusCode::CONFLICT
             }
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::UriTooLong => StatusCode::URI_TOO_LONG,
+            Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::InvalidField | Self::BeforeLog => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::Unavailable | Self::KafkaUnavailable | Self::TimedOut => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::Unavailable
+            | Self::KafkaUnavailable
+            | Self::ProviderUnavailable
+            | Self::TimedOut => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -98,12 +107,15 @@ impl Code {
             Self::SubscriptionDisabled => "The subscription is disabled",
             Self::ReplayCompleted => "The replay is completed",
             Self::BodyTooLarge => "The body is too large",
+            Self::UriTooLong => "Path and query are too long",
+            Self::RateLimited => "There were too many requests",
             Self::UnsupportedMediaType => "The body is not declared to be JSON",
             Self::InvalidField => "A field is wrong",
             Self::BeforeLog => "The log does not go back so far",
             Self::Internal => "Something went wrong here",
             Self::Unavailable => "The database is away",
             Self::KafkaUnavailable => "Kafka is away",
+            Self::ProviderUnavailable => "The provider of the token is away",
             Self::TimedOut => "The answer took too long",
         }
     }
@@ -124,12 +136,15 @@ impl Code {
             Self::SubscriptionDisabled => "urn:temperature-webhooks:problem:subscription_disabled",
             Self::ReplayCompleted => "urn:temperature-webhooks:problem:replay_completed",
             Self::BodyTooLarge => "urn:temperature-webhooks:problem:body_too_large",
+            Self::UriTooLong => "urn:temperature-webhooks:problem:uri_too_long",
+            Self::RateLimited => "urn:temperature-webhooks:problem:rate_limited",
             Self::UnsupportedMediaType => "urn:temperature-webhooks:problem:unsupported_media_type",
             Self::InvalidField => "urn:temperature-webhooks:problem:invalid_field",
             Self::BeforeLog => "urn:temperature-webhooks:problem:before_log",
             Self::Internal => "urn:temperature-webhooks:problem:internal",
             Self::Unavailable => "urn:temperature-webhooks:problem:unavailable",
             Self::KafkaUnavailable => "urn:temperature-webhooks:problem:kafka_unavailable",
+            Self::ProviderUnavailable => "urn:temperature-webhooks:problem:provider_unavailable",
             Self::TimedOut => "urn:temperature-webhooks:problem:timed_out",
         }
     }

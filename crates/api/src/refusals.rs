@@ -3,6 +3,7 @@
 //! The examples are real errors, so they show what clients get.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use anyhow::anyhow;
 use axum::http::StatusCode;
@@ -26,12 +27,18 @@ const REQUEST_ID: &str = "0199b0c2-b1f4-7c60-9e0b-3a5d2c8e7f42";
 type Example = fn() -> ApiError;
 
 /// What any route may answer, whatever it is asked.
-const ANY: [Example; 6] = [
+const ANY: [Example; 9] = [
     || ApiError::Unauthorized,
     || ApiError::InvalidToken,
     || ApiError::Forbidden("this is for admins"),
+    || ApiError::RateLimited {
+        which: "with this key",
+        wait: Duration::from_secs(2),
+    },
+    || ApiError::UriTooLong,
     || ApiError::Internal(anyhow!("an example")),
     || ApiError::Unavailable(sqlx::Error::PoolTimedOut),
+    || ApiError::ProviderUnavailable,
     || ApiError::TimedOut,
 ];
 
@@ -133,7 +140,12 @@ const ENABLED: [Example; 1] = [|| ApiError::SubscriptionDisabled];
 const RUNNING: [Example; 1] = [|| ApiError::ReplayCompleted];
 
 /// What a route may answer that asks nobody who it is.
-const OPEN: [Example; 3] = [
+const OPEN: [Example; 5] = [
+    || ApiError::RateLimited {
+        which: "from this address",
+        wait: Duration::from_secs(2),
+    },
+    || ApiError::UriTooLong,
     || ApiError::Internal(anyhow!("an example")),
     || ApiError::Unavailable(sqlx::Error::PoolTimedOut),
     || ApiError::TimedOut,
@@ -152,20 +164,22 @@ const PART: [Example; 1] = [|| ApiError::InvalidParameter {
 }];
 
 macro_rules! refusals {
-    ($($(#[$doc:meta])* $name:ident: $($examples:expr),+;)*) => {$(
+    ($($(#[$doc:meta])* $name:ident: $($examples:expr),*;)*) => {$(
         $(#[$doc])*
         #[derive(Debug)]
         pub struct $name;
 
         impl IntoResponses for $name {
             fn responses() -> BTreeMap<String, RefOr<Response>> {
-                document(&[&ANY[..], $(&$examples[..]),+].concat())
+                document(&[&ANY[..], $(&$examples[..]),*].concat())
             }
         }
     )*};
 }
 
 refusals! {
+    /// Of a route that takes nothing.
+    Plain:;
     /// Of `POST /subscriptions`.
     Create: BODY, FIELDS;
     /// Of `PATCH /subscriptions/{id}`.
@@ -206,6 +220,16 @@ impl IntoResponses for Keys {
     }
 }
 
+/// Of a route that is open to anybody.
+#[derive(Debug)]
+pub struct Open;
+
+impl IntoResponses for Open {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        document(&OPEN)
+    }
+}
+
 fn document(examples: &[Example]) -> BTreeMap<String, RefOr<Response>> {
     let mut by_status: BTreeMap<StatusCode, Vec<ApiError>> = BTreeMap::new();
     for example in examples {
@@ -238,7 +262,10 @@ fn response(status: StatusCode, errors: &[ApiError]) -> Response {
     let response = ResponseBuilder::new()
         .description(titles.join(" · "))
         .content(problem::CONTENT_TYPE, content.build());
-    if status == StatusCode::SERVICE_UNAVAILABLE {
+    if matches!(
+        status,
+        StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS
+    ) {
         let seconds = ObjectBuilder::new().schema_type(Type::Integer);
         let header = HeaderBuilder::new()
             .schema(Some(seconds.build()))

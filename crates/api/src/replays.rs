@@ -106,6 +106,7 @@ pub struct Replay {
     /// The `webhook-replay` of its deliveries.
     id: Uuid,
     subscription_id: Uuid,
+    #[schema(inline)]
     state: replays::State,
     since: DateTime<Utc>,
     until: DateTime<Utc>,

@@ -8,13 +8,14 @@ use axum::extract::{DefaultBodyLimit, Request};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Router};
+use tower::util::option_layer;
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::access::Guard;
 use crate::document::{self, Document};
+use crate::door::{Door, DoorArgs};
 use crate::error::ApiError;
-use crate::extract::MAX_BODY_BYTES;
 use crate::observe::observe;
 use crate::state::AppState;
 use crate::{api_keys, audit, dead_letters, page, preview, replays, subscriptions, webhook_keys};
@@ -27,8 +28,8 @@ pub struct Api {
     pub document: utoipa::openapi::OpenApi,
 }
 
-/// The API over `state`, beside the routes of `admin`; an answer takes `request_timeout` at most.
-pub fn routes(state: AppState, admin: Router, request_timeout: Duration) -> Api {
+/// The API over `state`, beside the routes of `admin`, behind a door as the settings say.
+pub fn routes(state: AppState, admin: Router, settings: &DoorArgs) -> Api {
     let (router, openapi) = OpenApiRouter::with_openapi(document::base())
         .merge(page::routes())
         .merge(document::routes())
@@ -40,7 +41,9 @@ pub fn routes(state: AppState, admin: Router, request_timeout: Duration) -> Api 
         .merge(api_keys::routes())
         .merge(audit::routes())
         .split_for_parts();
-    let guard = Guard::new(state.access.clone(), state.db.clone(), &openapi);
+    let door = Door::new(settings);
+    let guard = Guard::new(&state, door.limits(), &openapi);
+    let request_timeout = settings.request_timeout;
     let router = router
         .with_state(state)
         .merge(admin)
@@ -49,11 +52,13 @@ pub fn routes(state: AppState, admin: Router, request_timeout: Duration) -> Api 
         .method_not_allowed_fallback(async || ApiError::MethodNotAllowed)
         .layer(from_fn_with_state(guard, Guard::check))
         .layer(Extension(Document::new(&openapi)))
-        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(from_fn_with_state(door, Door::check))
+        .layer(DefaultBodyLimit::max(settings.max_body_bytes))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn(move |request, next| {
             in_time(request_timeout, request, next)
         }))
+        .layer(option_layer(settings.cors_origins.layer()))
         .layer(from_fn(observe));
     Api {
         router,

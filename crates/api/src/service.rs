@@ -8,12 +8,14 @@ use common::store::subscriptions;
 use metrics_exporter_prometheus::PrometheusHandle;
 use outbound::Egress;
 use sqlx::PgPool;
-use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::access::Oidc;
 use crate::config::{Auth, Config};
+use crate::door::limits;
 use crate::log::Log;
+use crate::server::{self, Server, tls};
 use crate::state::AppState;
 use crate::tester::Tester;
 use crate::{audit, health, observe, routes};
@@ -21,8 +23,9 @@ use crate::{audit, health, observe, routes};
 /// The API, listening.
 #[derive(Debug)]
 pub struct Service {
-    listener: TcpListener,
-    routes: axum::Router,
+    server: Server,
+    watch: Option<tls::Watch>,
+    oidc: Option<Oidc>,
     db: PgPool,
     postgres: Component,
     log: Log,
@@ -42,10 +45,10 @@ impl Service {
         metrics: PrometheusHandle,
     ) -> anyhow::Result<Self> {
         config.check()?;
-        if config.auth == Auth::Off {
-            tracing::warn!("AUTH=off: everybody who reaches this may do everything");
-        }
+        warn(config);
         observe::describe_metrics();
+        limits::describe_metrics();
+        server::describe_metrics();
         let readiness = Readiness::default();
         let postgres = readiness.component("postgres");
         let kafka = readiness.optional("kafka");
@@ -55,20 +58,24 @@ impl Service {
         subscriptions::seal_all(&db, &keyring)
             .await
             .context("sealing the secrets of subscriptions")?;
+        let oidc = Oidc::new(&config.oidc, egress.tls().context("setting up TLS")?)?;
         let state = AppState {
             db: db.clone(),
             log: log.clone(),
-            access: config.access(),
+            access: config.access().and_tokens_of(oidc.clone()),
             tester: Tester::new(config.attempt_timeout, &egress).context("setting up TLS")?,
             egress,
             keyring,
         };
         let admin = probes::router(readiness, metrics);
+        let (tls, watch) = tls::load(&config.server).await?.unzip();
+        let routes = routes(state, admin, &config.door).router;
         let listener = probes::bind(config.listen).await?;
-        tracing::info!(address = %config.listen, "listening");
+        tracing::info!(address = %config.listen, tls = tls.is_some(), "listening");
         Ok(Self {
-            listener,
-            routes: routes(state, admin, config.request_timeout).router,
+            server: Server::new(listener, routes, &config.server, tls),
+            watch,
+            oidc,
             db,
             postgres,
             log,
@@ -83,11 +90,30 @@ impl Service {
     /// That the listener or a watch failed.
     pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
         let mut tasks = JoinSet::new();
-        tasks.spawn(probes::serve(self.listener, self.routes, stop.clone()));
+        tasks.spawn(self.server.run(stop.clone()));
+        if let Some(watch) = self.watch {
+            tasks.spawn(watch.run(stop.clone()));
+        }
+        if let Some(oidc) = self.oidc {
+            tasks.spawn(oidc.keep_fresh(stop.clone()));
+        }
         let db = self.db.clone();
         tasks.spawn(audit::keep_days(db, self.audit_kept_days, stop.clone()));
         tasks.spawn(health::watch_postgres(self.db, self.postgres, stop.clone()));
         tasks.spawn(health::watch_kafka(self.log, self.kafka, stop.clone()));
         join(tasks, &stop).await
+    }
+}
+
+/// Says what is right for development only.
+fn warn(config: &Config) {
+    if config.auth == Auth::Off {
+        tracing::warn!("AUTH=off: everybody who reaches this may do everything");
+    }
+    let is_plain = config.server.tls_cert.is_none() && config.door.trusted_proxies.is_empty();
+    if is_plain && !config.listen.ip().is_loopback() {
+        tracing::warn!(
+            "keys come in plain text: set TLS_CERT and TLS_KEY, or TRUSTED_PROXIES where a proxy does TLS"
+        );
     }
 }

@@ -19,6 +19,7 @@ mod resolver;
 mod sender;
 mod subscribed;
 mod target;
+mod trust;
 pub mod verdict;
 
 pub use attempt::{Attempt, Phases};

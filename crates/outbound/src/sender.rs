@@ -16,9 +16,6 @@ use hyper::body::Incoming;
 use hyper_util::client::legacy::connect::capture_connection;
 use hyper_util::client::legacy::{self, Client};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use rustls::ClientConfig;
-use rustls::crypto::ring;
-use rustls_platform_verifier::Verifier;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use self::heard::Heard;
@@ -73,14 +70,7 @@ impl Sender {
     /// # Errors
     /// That TLS cannot be set up.
     pub fn new(egress: &Egress) -> Result<Self, rustls::Error> {
-        let provider = Arc::new(ring::default_provider());
-        let roots = egress.roots().iter().cloned();
-        let verifier = Verifier::new_with_extra_roots(roots, provider.clone())?;
-        let tls = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()?
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(verifier))
-            .with_no_client_auth();
+        let tls = egress.tls()?;
         Ok(Self::with(Connector::new(&SETTINGS, egress, tls)))
     }
 

@@ -1,9 +1,9 @@
 //! The gate that every request passes: who is it, and may it do this?
 
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use axum::extract::{ConnectInfo, MatchedPath, Request, State};
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use axum::http::{Extensions, HeaderMap};
@@ -13,9 +13,11 @@ use sqlx::PgPool;
 use utoipa::openapi::OpenApi;
 
 use super::needs::Table;
-use super::{Access, Caller, Needs, keys};
+use super::{Access, Caller, Known, Needs, keys};
+use crate::door::{Limits, Source};
 use crate::error::ApiError;
 use crate::observe::RequestId;
+use crate::state::AppState;
 use crate::store::api_keys;
 
 /// The one guard of this process. Cheap to clone.
@@ -23,15 +25,17 @@ use crate::store::api_keys;
 pub struct Guard {
     access: Access,
     db: PgPool,
+    limits: Limits,
     needs: Arc<Table>,
 }
 
 impl Guard {
     /// Enforces what the document says.
-    pub fn new(access: Access, db: PgPool, document: &OpenApi) -> Self {
+    pub fn new(state: &AppState, limits: Limits, document: &OpenApi) -> Self {
         Self {
-            access,
-            db,
+            access: state.access.clone(),
+            db: state.db.clone(),
+            limits,
             needs: Arc::new(Table::of(document)),
         }
     }
@@ -54,24 +58,43 @@ impl Guard {
         if needs == Needs::Nobody {
             return Ok(());
         }
-        let mut caller = self.caller(&request.headers).await?;
+        let source = request.extensions.get::<Source>();
+        let source = source.ok_or(ApiError::Unauthorized)?.0;
+        let mut caller = self.caller(&request.headers, source).await?;
         caller.may(needs)?;
-        caller.address = address(&request.extensions);
+        caller.address = Some(source.to_string());
         caller.request_id = request_id(&request.extensions);
         request.extensions.insert(caller);
         Ok(())
     }
 
-    async fn caller(&self, headers: &HeaderMap) -> Result<Caller, ApiError> {
-        let Access::Keys(admin) = &self.access else {
+    async fn caller(&self, headers: &HeaderMap, source: IpAddr) -> Result<Caller, ApiError> {
+        let Access::On(known) = &self.access else {
             return Ok(Caller::admin("off"));
         };
         let token = bearer(headers).ok_or(ApiError::Unauthorized)?;
-        if admin.as_ref().is_some_and(|admin| admin.is(token)) {
+        let guess = self.limits.guess(source, token)?;
+        let caller = self.named(known, token).await;
+        match &caller {
+            Ok(caller) => {
+                guess.is_right();
+                self.limits.caller(&caller.who)?;
+            }
+            Err(ApiError::InvalidToken) => guess.is_wrong(),
+            // That nobody can tell is not the caller's fault.
+            Err(_) => {}
+        }
+        caller
+    }
+
+    async fn named(&self, known: &Known, token: &str) -> Result<Caller, ApiError> {
+        let admin = known.admin.as_ref();
+        if admin.is_some_and(|admin| admin.is(token)) {
             return Ok(Caller::admin("admin-key"));
         }
         if !keys::looks_like_one(token) {
-            return Err(ApiError::InvalidToken);
+            let oidc = known.oidc.as_ref().ok_or(ApiError::InvalidToken)?;
+            return oidc.caller(token).await;
         }
         let key = api_keys::by_hash(&self.db, &keys::hash(token)).await?;
         let key = key.ok_or(ApiError::InvalidToken)?;
@@ -90,11 +113,6 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     scheme
         .eq_ignore_ascii_case("bearer")
         .then_some(token.trim_start())
-}
-
-fn address(extensions: &Extensions) -> Option<String> {
-    let info = extensions.get::<ConnectInfo<SocketAddr>>();
-    info.map(|ConnectInfo(address)| address.ip().to_canonical().to_string())
 }
 
 fn request_id(extensions: &Extensions) -> String {

@@ -75,6 +75,8 @@ pub struct Subscription {
     ordering: Ordering,
     coalesce: Coalesce,
     disable_after: Option<String>,
+    // Inline, here and below: schemas of the same name would be one in the document.
+    #[schema(inline)]
     state: State,
     /// Why it is disabled.
     disabled_reason: Option<String>,
@@ -126,6 +128,7 @@ pub struct Auth {
 /// What its receiver's failures led to.
 #[derive(Debug, Default, Serialize, ToSchema)]
 pub struct Circuit {
+    #[schema(inline)]
     state: circuits::State,
     /// The first failure after the last success.
     failing_since: Option<DateTime<Utc>>,

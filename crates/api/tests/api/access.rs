@@ -345,6 +345,10 @@ async fn a_wrong_key_to_be_made_is_named(db: PgPool) {
             "/scopes",
         ),
         (
+            json!({"name": "a", "role": "admin", "scopes": ["read", "read"]}),
+            "/scopes",
+        ),
+        (
             json!({"name": "a", "role": "admin", "scopes": ["x"]}),
             "/scopes/0",
         ),

@@ -2,9 +2,12 @@
 //! it is asked twice, and when it is asked for nonsense.
 
 mod access;
+mod connections;
 mod dead_letters;
 mod document;
+mod door;
 mod egress;
+mod oidc;
 mod outage;
 mod pages;
 mod policies;
@@ -14,5 +17,6 @@ mod secrets;
 mod subscriptions;
 mod support;
 mod test_delivery;
+mod tls;
 mod topic;
 mod webhook_keys;

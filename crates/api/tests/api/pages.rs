@@ -42,12 +42,13 @@ async fn pages_and_probes_are_served(db: PgPool) {
         assert_eq!(answer.status.as_u16(), status, "{path}");
         assert!(answer.text().contains(contained), "{path}");
         assert_eq!(answer.header("x-content-type-options"), "nosniff", "{path}");
-        assert!(
-            answer
-                .header("content-security-policy")
-                .contains("default-src 'self'"),
-            "{path}"
-        );
+        let policy = answer.header("content-security-policy");
+        assert!(policy.starts_with("default-src 'none'; "), "{path}");
+        assert!(policy.contains("frame-ancestors 'none'"), "{path}");
+        let is_page = answer.header("content-type").starts_with("text/html");
+        assert_eq!(policy.contains("script-src 'self'; "), is_page, "{path}");
+        assert_eq!(answer.header("referrer-policy"), "no-referrer", "{path}");
+        assert_eq!(answer.header("cache-control"), "no-store", "{path}");
     }
 }
 

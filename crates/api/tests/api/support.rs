@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use api::{Access, AppState, Log, Tester};
+use api::{Access, AppState, DoorArgs, Log, Tester};
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
@@ -81,6 +81,17 @@ pub fn keyring() -> Keyring {
 
 /// The API over `db` and `log`.
 pub fn api_with(db: PgPool, log: Log, access: Access, request_timeout: Duration) -> api::Api {
+    let door = DoorArgs {
+        request_timeout,
+        // Whoever tries every route with every wrong key is told why each is refused.
+        rate_limit_wrong_keys: "0".parse().expect("a rate"),
+        ..DoorArgs::default()
+    };
+    api_behind(db, log, access, &door)
+}
+
+/// The same, behind that door.
+pub fn api_behind(db: PgPool, log: Log, access: Access, door: &DoorArgs) -> api::Api {
     let egress = Egress::new(&EgressArgs::default()).expect("rules");
     let metrics = PrometheusBuilder::new().build_recorder().handle();
     api::routes(
@@ -93,7 +104,7 @@ pub fn api_with(db: PgPool, log: Log, access: Access, request_timeout: Duration)
             keyring: keyring(),
         },
         probes::router(Readiness::default(), metrics),
-        request_timeout,
+        door,
     )
 }
 
@@ -116,6 +127,12 @@ impl Client {
     pub fn with_access(db: PgPool, access: Access) -> Self {
         let log = Log::new(&kafka("updates"));
         Self::of(api_with(db.clone(), log, access, LONG), db)
+    }
+
+    /// One that stands before that door.
+    pub fn before(db: PgPool, access: Access, door: &DoorArgs) -> Self {
+        let log = Log::new(&kafka("updates"));
+        Self::of(api_behind(db.clone(), log, access, door), db)
     }
 
     fn of(api: api::Api, db: PgPool) -> Self {

@@ -66,6 +66,14 @@ impl Default for EgressArgs {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Networks(pub(super) Vec<IpNet>);
 
+impl Networks {
+    /// Whether one of them has that address.
+    #[must_use]
+    pub fn contain(&self, address: IpAddr) -> bool {
+        self.0.iter().any(|network| network.contains(&address))
+    }
+}
+
 impl FromStr for Networks {
     type Err = String;
 

@@ -1,0 +1,103 @@
+//! Tokens of an OAuth2 / OIDC provider, accepted beside keys: JWTs that it signed for this audience.
+//!
+//! `token` says whether one is in force and `claims` whom it lets in, both without any I/O; `keys`
+//! has the provider's keys, which `fetch` asks for and `jwk` reads. There is one provider, of the
+//! operator's choice.
+
+mod args;
+mod claims;
+mod fetch;
+mod jwk;
+mod keys;
+mod token;
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use rustls::ClientConfig;
+use tokio_util::sync::CancellationToken;
+
+use self::claims::Mapping;
+use self::fetch::Provider;
+use self::keys::{Keys, Missing, Pace};
+use self::token::{Claims, Expected, Invalid, Unverified};
+use super::Caller;
+use crate::error::ApiError;
+
+pub use self::args::OidcArgs;
+
+/// The one provider of this process. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Oidc(Arc<Trusted>);
+
+#[derive(Debug)]
+struct Trusted {
+    expected: Expected,
+    mapping: Mapping,
+    keys: Keys,
+}
+
+impl Oidc {
+    /// The provider that the settings name, if they do; `tls` says whose certificates it may have.
+    ///
+    /// # Errors
+    /// What is wrong with the settings.
+    pub fn new(args: &OidcArgs, tls: ClientConfig) -> anyhow::Result<Option<Self>> {
+        let (Some(_), Some(issuer)) = (args.check()?, &args.issuer) else {
+            return Ok(None);
+        };
+        let provider = Provider::new(issuer, tls)?;
+        let pace = Pace {
+            age: args.keys_age,
+            pause: args.keys_pause,
+            kept: args.keys_kept,
+        };
+        Ok(Some(Self(Arc::new(Trusted {
+            expected: Expected {
+                issuer: issuer.clone(),
+                audiences: args.audience.clone(),
+            },
+            mapping: Mapping::new(args),
+            keys: Keys::new(provider, pace),
+        }))))
+    }
+
+    /// Whom the token lets in.
+    pub(super) async fn caller(&self, token: &str) -> Result<Caller, ApiError> {
+        let claims = self.claims(token).await?;
+        self.0.mapping.caller(&claims).map_err(ApiError::Forbidden)
+    }
+
+    async fn claims(&self, token: &str) -> Result<Claims, ApiError> {
+        let trusted = &*self.0;
+        let unverified = Unverified::read(token).map_err(refused)?;
+        let key = trusted.keys.find(&unverified).await;
+        let key = key.map_err(|missing| match missing {
+            Missing::Unknown => refused(Invalid::Key),
+            Missing::Away => ApiError::ProviderUnavailable,
+        })?;
+        let claims = unverified.verify(&key).map_err(refused)?;
+        trusted.expected.check(&claims, now()).map_err(refused)?;
+        Ok(claims)
+    }
+
+    /// Has the provider's keys at hand, until `stop`.
+    ///
+    /// # Errors
+    /// None: a provider that does not answer is asked again.
+    pub async fn keep_fresh(self, stop: CancellationToken) -> anyhow::Result<()> {
+        self.0.keys.keep_fresh(stop).await;
+        Ok(())
+    }
+}
+
+fn refused(invalid: Invalid) -> ApiError {
+    tracing::debug!(reason = %invalid, "a token is refused");
+    ApiError::InvalidToken
+}
+
+/// In seconds since the Unix epoch, as tokens have it.
+fn now() -> f64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.unwrap_or_default().as_secs_f64()
+}
