@@ -54,6 +54,10 @@ pub enum ApiError {
     SubscriptionDisabled,
     #[error("the replay is completed")]
     ReplayCompleted,
+    #[error("{0}")]
+    NotRetryable(&'static str),
+    #[error("as many listen as may; try again when one of them has ended")]
+    TooManyListeners,
     #[error("the log begins at {}", .earliest.to_rfc3339_opts(SecondsFormat::AutoSi, true))]
     BeforeLog { earliest: DateTime<Utc> },
     #[error("the body may have at most 1 MiB")]
@@ -87,6 +91,8 @@ impl ApiError {
             Self::NameTaken => Code::NameTaken,
             Self::SubscriptionDisabled => Code::SubscriptionDisabled,
             Self::ReplayCompleted => Code::ReplayCompleted,
+            Self::NotRetryable(_) => Code::NotRetryable,
+            Self::TooManyListeners => Code::TooManyListeners,
             Self::BeforeLog { .. } => Code::BeforeLog,
             Self::BodyTooLarge => Code::BodyTooLarge,
             Self::UnsupportedMediaType => Code::UnsupportedMediaType,
@@ -138,7 +144,11 @@ impl IntoResponse for ApiError {
         if let Some(challenge) = challenge {
             response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
         }
-        if let Self::Unavailable(_) | Self::KafkaUnavailable(_) | Self::TimedOut = self {
+        if let Self::Unavailable(_)
+        | Self::KafkaUnavailable(_)
+        | Self::TooManyListeners
+        | Self::TimedOut = self
+        {
             response
                 .headers_mut()
                 .insert(RETRY_AFTER, RETRY_AFTER_SECONDS);

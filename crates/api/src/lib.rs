@@ -1,7 +1,7 @@
 //! The API: subscriptions, replays, dead letters, and the document that describes them.
 //!
 //! `routes` puts together what the endpoint files (`subscriptions`, `preview`, `replays`,
-//! `dead_letters`, `page`, `document`) serve; router and document come from the same source. Input
+//! `dead_letters`, `deliveries`, `events`, `live`, `page`, `document`) serve; router and document come from the same source. Input
 //! becomes a type that cannot be wrong in `fields` and `extract`, or an `error::ApiError`; nothing
 //! behind them checks again. All SQL is in `common::store`; `log` looks things up in Kafka, `tester`
 //! makes test deliveries.
@@ -12,16 +12,21 @@ mod audit;
 mod command;
 mod config;
 mod dead_letters;
+mod deliveries;
 mod document;
 mod error;
+mod events;
 mod extract;
 mod fields;
 mod health;
+mod hint;
 mod list;
+mod live;
 mod location;
 mod log;
 mod observe;
 mod page;
+mod phases;
 mod preview;
 mod problem;
 mod refusals;
@@ -38,6 +43,7 @@ mod webhook_keys;
 pub use access::Access;
 pub use command::run;
 pub use config::Config;
+pub use live::{Live, Settings as LiveSettings};
 pub use log::Log;
 pub use routes::{Api, routes};
 pub use state::AppState;

@@ -41,6 +41,10 @@ pub enum Code {
     SubscriptionDisabled,
     /// The replay is completed.
     ReplayCompleted,
+    /// The delivery is not one that is sent again.
+    NotRetryable,
+    /// As many listen as may.
+    TooManyListeners,
     /// The body is larger than 1 MiB.
     BodyTooLarge,
     /// The body is not declared to be JSON.
@@ -69,16 +73,18 @@ impl Code {
             Self::NotFound | Self::UnknownRoute => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::SlowBody => StatusCode::REQUEST_TIMEOUT,
-            Self::NameTaken | Self::SubscriptionDisabled | Self::ReplayCompleted => {
-                StatusCode::CONFLICT
-            }
+            Self::NameTaken
+            | Self::SubscriptionDisabled
+            | Self::ReplayCompleted
+            | Self::NotRetryable => StatusCode::CONFLICT,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::InvalidField | Self::BeforeLog => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::Unavailable | Self::KafkaUnavailable | Self::TimedOut => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::TooManyListeners
+            | Self::Unavailable
+            | Self::KafkaUnavailable
+            | Self::TimedOut => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -97,6 +103,8 @@ impl Code {
             Self::NameTaken => "The name is taken",
             Self::SubscriptionDisabled => "The subscription is disabled",
             Self::ReplayCompleted => "The replay is completed",
+            Self::NotRetryable => "The delivery is not sent again",
+            Self::TooManyListeners => "As many listen as may",
             Self::BodyTooLarge => "The body is too large",
             Self::UnsupportedMediaType => "The body is not declared to be JSON",
             Self::InvalidField => "A field is wrong",
@@ -123,6 +131,8 @@ impl Code {
             Self::NameTaken => "urn:temperature-webhooks:problem:name_taken",
             Self::SubscriptionDisabled => "urn:temperature-webhooks:problem:subscription_disabled",
             Self::ReplayCompleted => "urn:temperature-webhooks:problem:replay_completed",
+            Self::NotRetryable => "urn:temperature-webhooks:problem:not_retryable",
+            Self::TooManyListeners => "urn:temperature-webhooks:problem:too_many_listeners",
             Self::BodyTooLarge => "urn:temperature-webhooks:problem:body_too_large",
             Self::UnsupportedMediaType => "urn:temperature-webhooks:problem:unsupported_media_type",
             Self::InvalidField => "urn:temperature-webhooks:problem:invalid_field",

@@ -17,7 +17,10 @@ use crate::error::ApiError;
 use crate::extract::MAX_BODY_BYTES;
 use crate::observe::observe;
 use crate::state::AppState;
-use crate::{api_keys, audit, dead_letters, page, preview, replays, subscriptions, webhook_keys};
+use crate::{
+    api_keys, audit, dead_letters, deliveries, events, live, page, preview, replays, subscriptions,
+    webhook_keys,
+};
 
 /// The router, and the OpenAPI document of what it serves.
 pub struct Api {
@@ -37,6 +40,9 @@ pub fn routes(state: AppState, admin: Router, request_timeout: Duration) -> Api 
         .merge(preview::routes())
         .merge(replays::routes())
         .merge(dead_letters::routes())
+        .merge(deliveries::routes())
+        .merge(events::routes())
+        .merge(live::routes())
         .merge(api_keys::routes())
         .merge(audit::routes())
         .split_for_parts();

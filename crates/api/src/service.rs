@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Auth, Config};
+use crate::live::Live;
 use crate::log::Log;
 use crate::state::AppState;
 use crate::tester::Tester;
@@ -28,6 +29,7 @@ pub struct Service {
     log: Log,
     kafka: Component,
     audit_kept_days: i32,
+    live: Live,
 }
 
 impl Service {
@@ -55,6 +57,7 @@ impl Service {
         subscriptions::seal_all(&db, &keyring)
             .await
             .context("sealing the secrets of subscriptions")?;
+        let live = Live::new(db.clone(), config.live());
         let state = AppState {
             db: db.clone(),
             log: log.clone(),
@@ -62,6 +65,8 @@ impl Service {
             tester: Tester::new(config.attempt_timeout, &egress).context("setting up TLS")?,
             egress,
             keyring,
+            attempt_log: config.attempt_log,
+            live: live.clone(),
         };
         let admin = probes::router(readiness, metrics);
         let listener = probes::bind(config.listen).await?;
@@ -74,6 +79,7 @@ impl Service {
             log,
             kafka,
             audit_kept_days: config.audit_kept_days,
+            live,
         })
     }
 
@@ -87,6 +93,7 @@ impl Service {
         let db = self.db.clone();
         tasks.spawn(audit::keep_days(db, self.audit_kept_days, stop.clone()));
         tasks.spawn(health::watch_postgres(self.db, self.postgres, stop.clone()));
+        tasks.spawn(self.live.run(stop.clone()));
         tasks.spawn(health::watch_kafka(self.log, self.kafka, stop.clone()));
         join(tasks, &stop).await
     }

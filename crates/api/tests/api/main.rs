@@ -3,11 +3,15 @@
 
 mod access;
 mod dead_letters;
+mod deliveries;
 mod document;
 mod egress;
+mod events;
+mod live;
 mod outage;
 mod pages;
 mod policies;
+mod recorded;
 mod refusals;
 mod replays;
 mod secrets;
