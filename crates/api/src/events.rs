@@ -44,7 +44,7 @@ pub fn routes() -> OpenApiRouter<AppState> {
 /// The id of an event: visible ASCII, as it stands in the header `webhook-id`.
 #[derive(Debug, Deserialize)]
 #[serde(try_from = "String")]
-pub struct EventId(String);
+pub struct EventId(pub String);
 
 impl TryFrom<String> for EventId {
     type Error = &'static str;

@@ -24,6 +24,7 @@ use super::select::{self, FailureClass, Selected, Status, Wanted};
 use super::shown::Delivery;
 use crate::access::Caller;
 use crate::error::ApiError;
+use crate::events::EventId;
 use crate::extract::Query;
 use crate::fields::{Text, Time};
 use crate::list::{Limit, Page};
@@ -47,7 +48,7 @@ pub struct ListQuery {
     subscription_id: Option<Uuid>,
     /// Of this event only.
     #[param(value_type = Option<String>, max_length = 256)]
-    event_id: Option<Text>,
+    event_id: Option<EventId>,
     /// Of this city only.
     #[param(value_type = Option<String>, max_length = 200)]
     city: Option<Text>,
@@ -91,7 +92,7 @@ impl From<ListQuery> for Asked {
                 status: query.status,
                 failure: query.failure.map(|FailureClass(class)| class.label()),
             },
-            event_id: query.event_id.map(Into::into),
+            event_id: query.event_id.map(|EventId(id)| id),
             since: query.since.map(Into::into),
             until: query.until.map(Into::into),
             cursor: query.cursor.map(|Cursor(edge)| edge),
