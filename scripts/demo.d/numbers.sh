@@ -81,7 +81,7 @@ sql() { scripts/infra psql demo <<<"$1"; }
 
 pending_now() { sql 'SELECT count(*) FROM pending_deliveries'; }
 dead_now() { sql 'SELECT count(*) FROM dead_letters'; }
-delivered_events() { sql 'SELECT count(DISTINCT event_id) FROM attempts WHERE failure IS NULL'; }
+delivered_events() { sql "SELECT count(DISTINCT event_id) FROM attempts WHERE outcome = 'delivered'"; }
 
 # The ids in the lines that the receiver printed, in all its lives, one for each time it came.
 received_ids() {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::ensure;
 use clap::{Parser, ValueEnum};
+use common::attempt_log::AttemptLog;
 use common::human;
 use common::kafka::KafkaArgs;
 use common::secrets::SecretsArgs;
@@ -17,6 +18,7 @@ use crate::access::{Access, OidcArgs, keys};
 use crate::command::Command;
 use crate::door::DoorArgs;
 use crate::server::ServerArgs;
+use crate::live;
 
 /// What it takes to serve everybody on an address that others reach.
 const I_KNOW: &str = "yes-i-know";
@@ -58,6 +60,18 @@ pub struct Config {
     /// Where to listen, for the API and the probes alike.
     #[arg(long, env = "API_LISTEN", default_value = "127.0.0.1:9090")]
     pub listen: SocketAddr,
+    /// Which attempts the processor records: what it is told too.
+    #[arg(long, env = "ATTEMPT_LOG", value_enum, default_value = "all")]
+    pub attempt_log: AttemptLog,
+    /// How many may listen to the record at once.
+    #[arg(long, env = "LIVE_LISTENERS", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub live_listeners: u32,
+    /// How many of these may be of one owner.
+    #[arg(long, env = "LIVE_LISTENERS_PER_OWNER", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub live_listeners_per_owner: u32,
+    /// How often the record is looked at while somebody listens.
+    #[arg(long, env = "LIVE_POLL", default_value = "500ms", value_parser = human::duration)]
+    pub live_poll: Duration,
     /// How long a test delivery may take to a subscription that does not say; as for the processor.
     #[arg(long, env = "ATTEMPT_TIMEOUT", default_value = "10s", value_parser = human::duration)]
     pub attempt_timeout: Duration,
@@ -134,6 +148,16 @@ impl Config {
             keys::MIN_ADMIN_KEY_CHARS,
         );
         Ok(())
+    }
+
+    /// How many may listen, and how often is looked.
+    pub(crate) fn live(&self) -> live::Settings {
+        let size = |count: u32| usize::try_from(count).unwrap_or(usize::MAX);
+        live::Settings {
+            listeners: size(self.live_listeners),
+            listeners_per_owner: size(self.live_listeners_per_owner),
+            poll: self.live_poll,
+        }
     }
 
     /// How callers are known.

@@ -86,6 +86,10 @@ pub fn base() -> OpenApi {
             "Stretches of the log that are sent to a subscription again.",
         ),
         ("dead letters", "Deliveries that failed for good."),
+        (
+            "deliveries",
+            "The record: what became of each event for each subscription, later or live.",
+        ),
         ("access", "Who may use the API, and who changed what."),
         (
             "pages",

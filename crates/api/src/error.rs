@@ -60,6 +60,10 @@ pub enum ApiError {
     SubscriptionDisabled,
     #[error("the replay is completed")]
     ReplayCompleted,
+    #[error("{0}")]
+    NotRetryable(&'static str),
+    #[error("as many listen as may; try again when one of them has ended")]
+    TooManyListeners,
     #[error("the log begins at {}", .earliest.to_rfc3339_opts(SecondsFormat::AutoSi, true))]
     BeforeLog { earliest: DateTime<Utc> },
     #[error("the body is larger than this server takes")]
@@ -99,6 +103,8 @@ impl ApiError {
             Self::NameTaken => Code::NameTaken,
             Self::SubscriptionDisabled => Code::SubscriptionDisabled,
             Self::ReplayCompleted => Code::ReplayCompleted,
+            Self::NotRetryable(_) => Code::NotRetryable,
+            Self::TooManyListeners => Code::TooManyListeners,
             Self::BeforeLog { .. } => Code::BeforeLog,
             Self::BodyTooLarge => Code::BodyTooLarge,
             Self::UriTooLong => Code::UriTooLong,
@@ -157,6 +163,7 @@ impl IntoResponse for ApiError {
             Self::Unavailable(_)
             | Self::KafkaUnavailable(_)
             | Self::ProviderUnavailable
+            | Self::TooManyListeners
             | Self::TimedOut => Some(RETRY_AFTER_SECONDS),
             Self::RateLimited { wait, .. } => Some(seconds(wait)),
             _ => None,

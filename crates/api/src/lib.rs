@@ -1,7 +1,7 @@
 //! The API: subscriptions, replays, dead letters, and the document that describes them.
 //!
 //! `routes` puts together what the endpoint files (`subscriptions`, `preview`, `replays`,
-//! `dead_letters`, `page`, `document`) serve; router and document come from the same source. Input
+//! `dead_letters`, `deliveries`, `events`, `live`, `page`, `document`) serve; router and document come from the same source. Input
 //! becomes a type that cannot be wrong in `fields` and `extract`, or an `error::ApiError`; nothing
 //! behind them checks again. `server` has the connections, `door` and `access` what each request passes. All SQL is in `common::store`; `log` looks things up in Kafka, `tester`
 //! makes test deliveries.
@@ -12,17 +12,22 @@ mod audit;
 mod command;
 mod config;
 mod dead_letters;
+mod deliveries;
 mod document;
 mod door;
 mod error;
+mod events;
 mod extract;
 mod fields;
 mod health;
+mod hint;
 mod list;
+mod live;
 mod location;
 mod log;
 mod observe;
 mod page;
+mod phases;
 mod preview;
 mod problem;
 mod refusals;
@@ -41,6 +46,7 @@ pub use access::{Access, Oidc, OidcArgs};
 pub use command::run;
 pub use config::Config;
 pub use door::DoorArgs;
+pub use live::{Live, Settings as LiveSettings};
 pub use log::Log;
 pub use routes::{Api, routes};
 pub use server::{Server, ServerArgs, tls};

@@ -41,6 +41,10 @@ pub enum Code {
     SubscriptionDisabled,
     /// The replay is completed.
     ReplayCompleted,
+    /// The delivery is not one that is sent again.
+    NotRetryable,
+    /// As many listen as may.
+    TooManyListeners,
     /// The body is too large.
     BodyTooLarge,
     /// Path and query are too long.
@@ -75,16 +79,18 @@ impl Code {
             Self::NotFound | Self::UnknownRoute => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::SlowBody => StatusCode::REQUEST_TIMEOUT,
-            Self::NameTaken | Self::SubscriptionDisabled | Self::ReplayCompleted => {
-                StatusCode::CONFLICT
-            }
+            Self::NameTaken
+            | Self::SubscriptionDisabled
+            | Self::ReplayCompleted
+            | Self::NotRetryable => StatusCode::CONFLICT,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UriTooLong => StatusCode::URI_TOO_LONG,
             Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::InvalidField | Self::BeforeLog => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::Unavailable
+            Self::TooManyListeners
+            | Self::Unavailable
             | Self::KafkaUnavailable
             | Self::ProviderUnavailable
             | Self::TimedOut => StatusCode::SERVICE_UNAVAILABLE,
@@ -106,6 +112,8 @@ impl Code {
             Self::NameTaken => "The name is taken",
             Self::SubscriptionDisabled => "The subscription is disabled",
             Self::ReplayCompleted => "The replay is completed",
+            Self::NotRetryable => "The delivery is not sent again",
+            Self::TooManyListeners => "As many listen as may",
             Self::BodyTooLarge => "The body is too large",
             Self::UriTooLong => "Path and query are too long",
             Self::RateLimited => "There were too many requests",
@@ -135,6 +143,8 @@ impl Code {
             Self::NameTaken => "urn:temperature-webhooks:problem:name_taken",
             Self::SubscriptionDisabled => "urn:temperature-webhooks:problem:subscription_disabled",
             Self::ReplayCompleted => "urn:temperature-webhooks:problem:replay_completed",
+            Self::NotRetryable => "urn:temperature-webhooks:problem:not_retryable",
+            Self::TooManyListeners => "urn:temperature-webhooks:problem:too_many_listeners",
             Self::BodyTooLarge => "urn:temperature-webhooks:problem:body_too_large",
             Self::UriTooLong => "urn:temperature-webhooks:problem:uri_too_long",
             Self::RateLimited => "urn:temperature-webhooks:problem:rate_limited",

@@ -163,6 +163,43 @@ const PART: [Example; 1] = [|| ApiError::InvalidParameter {
     detail: "must be 1 to 1000".into(),
 }];
 
+/// What a route may answer that takes a part of the record.
+const RECORD: [Example; 1] = [|| ApiError::InvalidParameter {
+    name: "cursor".into(),
+    detail: "must be the cursor of a `next` link, as it is".into(),
+}];
+
+/// What a route may answer that takes the id of a delivery.
+const DELIVERY: [Example; 2] = [
+    || ApiError::InvalidParameter {
+        name: "id".into(),
+        detail: "the id is not a delivery's".into(),
+    },
+    || ApiError::NotFound("delivery"),
+];
+
+/// What a route may answer that needs a delivery which is pending or dead.
+const RETRYABLE: [Example; 1] =
+    [|| ApiError::NotRetryable("it is delivered: a replay sends it again")];
+
+/// What a route may answer that takes the id of an event.
+const EVENT_ID: [Example; 2] = [
+    || ApiError::InvalidParameter {
+        name: "id".into(),
+        detail: "the id is not an event's".into(),
+    },
+    || ApiError::NotFound("event"),
+];
+
+/// What a route may answer that goes on for long.
+const STREAM: [Example; 2] = [
+    || ApiError::InvalidParameter {
+        name: "Last-Event-ID".into(),
+        detail: "must be the id of an event of this stream".into(),
+    },
+    || ApiError::TooManyListeners,
+];
+
 macro_rules! refusals {
     ($($(#[$doc:meta])* $name:ident: $($examples:expr),*;)*) => {$(
         $(#[$doc])*
@@ -208,6 +245,18 @@ refusals! {
     OneKey: API_KEY;
     /// Of a route that takes a query alone.
     List: PART;
+    /// Of `GET /deliveries`.
+    Deliveries: RECORD;
+    /// Of a route that takes the id of a delivery alone.
+    OneDelivery: DELIVERY;
+    /// Of `POST /deliveries/{id}/retry`.
+    Retry: DELIVERY, RETRYABLE;
+    /// Of `GET /events/{id}`.
+    OneEvent: EVENT_ID;
+    /// Of `GET /events/stream`.
+    Stream: STREAM;
+    /// Of `GET /subscriptions/{id}/tail`.
+    Tail: STREAM, SUBSCRIPTION;
 }
 
 /// Of `GET /.well-known/webhook-keys.json`.

@@ -18,7 +18,10 @@ use crate::door::{Door, DoorArgs};
 use crate::error::ApiError;
 use crate::observe::observe;
 use crate::state::AppState;
-use crate::{api_keys, audit, dead_letters, page, preview, replays, subscriptions, webhook_keys};
+use crate::{
+    api_keys, audit, dead_letters, deliveries, events, live, page, preview, replays, subscriptions,
+    webhook_keys,
+};
 
 /// The router, and the OpenAPI document of what it serves.
 pub struct Api {
@@ -38,6 +41,9 @@ pub fn routes(state: AppState, admin: Router, settings: &DoorArgs) -> Api {
         .merge(preview::routes())
         .merge(replays::routes())
         .merge(dead_letters::routes())
+        .merge(deliveries::routes())
+        .merge(events::routes())
+        .merge(live::routes())
         .merge(api_keys::routes())
         .merge(audit::routes())
         .split_for_parts();

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::access::Oidc;
 use crate::config::{Auth, Config};
 use crate::door::limits;
+use crate::live::Live;
 use crate::log::Log;
 use crate::server::{self, Server, tls};
 use crate::state::AppState;
@@ -31,6 +32,7 @@ pub struct Service {
     log: Log,
     kafka: Component,
     audit_kept_days: i32,
+    live: Live,
 }
 
 impl Service {
@@ -59,6 +61,7 @@ impl Service {
             .await
             .context("sealing the secrets of subscriptions")?;
         let oidc = Oidc::new(&config.oidc, egress.tls().context("setting up TLS")?)?;
+        let live = Live::new(db.clone(), config.live());
         let state = AppState {
             db: db.clone(),
             log: log.clone(),
@@ -66,6 +69,8 @@ impl Service {
             tester: Tester::new(config.attempt_timeout, &egress).context("setting up TLS")?,
             egress,
             keyring,
+            attempt_log: config.attempt_log,
+            live: live.clone(),
         };
         let admin = probes::router(readiness, metrics);
         let (tls, watch) = tls::load(&config.server).await?.unzip();
@@ -81,6 +86,7 @@ impl Service {
             log,
             kafka,
             audit_kept_days: config.audit_kept_days,
+            live,
         })
     }
 
@@ -100,6 +106,7 @@ impl Service {
         let db = self.db.clone();
         tasks.spawn(audit::keep_days(db, self.audit_kept_days, stop.clone()));
         tasks.spawn(health::watch_postgres(self.db, self.postgres, stop.clone()));
+        tasks.spawn(self.live.run(stop.clone()));
         tasks.spawn(health::watch_kafka(self.log, self.kafka, stop.clone()));
         join(tasks, &stop).await
     }

@@ -1,11 +1,13 @@
 //! What handlers share.
 
 use axum::extract::FromRef;
+use common::attempt_log::AttemptLog;
 use common::secrets::Keyring;
 use outbound::Egress;
 use sqlx::PgPool;
 
 use crate::access::Access;
+use crate::live::Live;
 use crate::log::Log;
 use crate::tester::Tester;
 
@@ -24,4 +26,8 @@ pub struct AppState {
     pub egress: Egress,
     /// What seals and opens their secrets.
     pub keyring: Keyring,
+    /// What the record has, as the processor is told.
+    pub attempt_log: AttemptLog,
+    /// What is recorded, as it is.
+    pub live: Live,
 }

@@ -175,7 +175,8 @@ impl Stage {
     /// # Errors
     /// That Postgres refuses.
     pub async fn attempts(&self) -> anyhow::Result<BTreeMap<String, i64>> {
-        let sql = "SELECT COALESCE(failure, 'delivered'), count(*) FROM attempts GROUP BY 1";
+        let sql = "SELECT COALESCE(failure, 'delivered'), count(*) FROM attempts
+                   WHERE total_us IS NOT NULL GROUP BY 1";
         let made: Vec<(String, i64)> =
             sqlx::query_as(sql).fetch_all(&self.db).await.context(sql)?;
         Ok(made.into_iter().collect())

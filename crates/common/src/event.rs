@@ -106,6 +106,15 @@ pub fn parse_object<'a, T: Deserialize<'a>>(value: &'a [u8]) -> Result<T, String
     serde_json::from_slice(value).map_err(|error| error.to_string())
 }
 
+/// The id of an event that has none: the same for every reading of a record, from its topic, its
+/// partition and offset, and its time in milliseconds (a topic that is made anew counts its offsets
+/// from 0 again).
+#[must_use]
+pub fn derived_id(topic: &str, (partition, offset): (i32, i64), timestamp_ms: i64) -> String {
+    let place = format!("{topic}/{partition}/{offset}/{timestamp_ms}");
+    Uuid::new_v5(&Uuid::NAMESPACE_URL, place.as_bytes()).to_string()
+}
+
 /// Whether a type, or a family of types, is of operational events: what happened to subscriptions,
 /// whoever's they are.
 #[must_use]

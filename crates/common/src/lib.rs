@@ -3,6 +3,7 @@
 //!
 //! It imports no service.
 
+pub mod attempt_log;
 pub mod event;
 pub mod filter;
 pub mod human;

@@ -1,8 +1,9 @@
 //! A stage for one test: a database, a topic and a consumer group of its own, and the programs.
 
+use std::process::ExitStatus;
 use std::time::Duration;
 
-use reqwest::Client;
+use reqwest::{Client, Response};
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tokio::time::Instant;
@@ -162,6 +163,20 @@ impl Stage {
     pub async fn text(&self, path: &str) -> String {
         let request = self.http.get(format!("{}{path}", self.api.url()));
         request.send().await.unwrap().text().await.unwrap()
+    }
+
+    /// A stream of events, from after that one on.
+    pub async fn open(&self, path: &str, after: Option<&str>) -> Response {
+        let mut request = self.http.get(format!("{}{path}", self.api.url()));
+        if let Some(after) = after {
+            request = request.header("last-event-id", after);
+        }
+        request.send().await.unwrap()
+    }
+
+    /// Stops the API; how it ended.
+    pub async fn stopped(self) -> ExitStatus {
+        self.api.stop().await
     }
 
     /// The dead letters, up to 1,000.

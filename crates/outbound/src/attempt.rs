@@ -23,8 +23,8 @@ pub struct Attempt {
     pub started_at: Instant,
     /// How long it took, to the end of what was read.
     pub latency: Duration,
-    /// The beginning of the response, for failures.
-    pub response: Option<String>,
+    /// What was said, for failures of requests that were sent.
+    pub content: Option<Box<Content>>,
     /// What the receiver asks for about further deliveries.
     pub control: Option<Control>,
     /// When the receiver wants to be asked again, whatever the status.
@@ -35,6 +35,26 @@ pub struct Attempt {
     pub reused: bool,
     /// From the beginning of sending to the end of the response's head.
     pub first_byte: Option<Duration>,
+}
+
+/// What was said in an attempt that failed, as far as it is recorded.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Content {
+    /// The request's headers as a JSON object, without secrets.
+    pub request_headers: String,
+    /// The response's, if its head was read.
+    pub response_headers: Option<String>,
+    /// The beginning of its body, as text that Postgres takes.
+    pub response: Option<String>,
+}
+
+impl Content {
+    /// What it holds, in bytes.
+    pub fn bytes(&self) -> usize {
+        let lengths =
+            [&self.response_headers, &self.response].map(|it| it.as_ref().map_or(0, String::len));
+        self.request_headers.len() + lengths[0] + lengths[1]
+    }
 }
 
 /// Where the time of an attempt went. `None`: the step was not taken, or not known to have ended.
@@ -61,7 +81,7 @@ impl Attempt {
             failure: Some(failure),
             started_at,
             latency,
-            response: None,
+            content: None,
             control: None,
             retry_after: None,
             connection: None,
@@ -79,6 +99,11 @@ impl Attempt {
             },
             ..Self::failed(failure, started_at, started_at.elapsed())
         }
+    }
+
+    /// The beginning of the response, for failures.
+    pub fn response(&self) -> Option<&str> {
+        self.content.as_ref()?.response.as_deref()
     }
 
     /// Where its time went. The steps to a connection are those of the attempt that opened it.

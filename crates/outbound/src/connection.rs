@@ -35,6 +35,22 @@ pub struct Tls {
     pub not_after: Option<DateTime<Utc>>,
 }
 
+impl Tls {
+    /// As `TLS 1.3`.
+    pub fn version_name(&self) -> Option<&'static str> {
+        match self.version? {
+            ProtocolVersion::TLSv1_2 => Some("TLS 1.2"),
+            ProtocolVersion::TLSv1_3 => Some("TLS 1.3"),
+            other => other.as_str(),
+        }
+    }
+
+    /// For how many days more the certificate is valid; fewer than none: it is not any more.
+    pub fn certificate_days(&self, now: DateTime<Utc>) -> Option<i64> {
+        Some((self.not_after? - now).num_days())
+    }
+}
+
 impl Connection {
     /// One that is open from now on.
     pub(crate) fn new(

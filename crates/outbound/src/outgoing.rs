@@ -1,7 +1,6 @@
 //! What goes to a target: an event's bytes, and the headers that are this attempt's.
 
 use bytes::Bytes;
-use chrono::Utc;
 use common::event::{
     TRACEPARENT, WEBHOOK_ATTEMPT, WEBHOOK_ID, WEBHOOK_SIGNATURE, WEBHOOK_TIMESTAMP,
 };
@@ -10,6 +9,7 @@ use http::header::{
 };
 use uuid::Uuid;
 
+use crate::shown;
 use crate::target::Target;
 
 /// Names the replay by which an event is sent, if it is not sent for the first time.
@@ -50,7 +50,8 @@ pub(crate) enum InvalidOutgoing {
 }
 
 impl Outgoing<'_> {
-    /// The target's headers and this attempt's, the token's too, in one map that is allocated once.
+    /// The target's headers and this attempt's, made at that Unix time and with that token, in one map
+    /// that is allocated once.
     ///
     /// # Errors
     /// That a value does not fit in a header, or that the target's keys have all ended. Nothing is
@@ -59,6 +60,7 @@ impl Outgoing<'_> {
         &self,
         target: &Target,
         token: Option<&HeaderValue>,
+        timestamp: i64,
     ) -> Result<HeaderMap, InvalidOutgoing> {
         let mut headers = HeaderMap::with_capacity(target.headers.len() + ADDED);
         // Appended, and not inserted: a target may have several of one name.
@@ -67,7 +69,6 @@ impl Outgoing<'_> {
         }
         let mut put = |name, value| headers.insert(HeaderName::from_static(name), value);
         put(WEBHOOK_ID, HeaderValue::from_str(self.id)?);
-        let timestamp = Utc::now().timestamp();
         put(WEBHOOK_TIMESTAMP, timestamp.into());
         if let Some(signer) = &target.signer {
             let signature = signer.sign(self.id, timestamp, self.payload);
@@ -89,5 +90,11 @@ impl Outgoing<'_> {
         let content_type = self.content_type.map(HeaderValue::from_str);
         headers.insert(CONTENT_TYPE, content_type.unwrap_or(Ok(JSON))?);
         Ok(headers)
+    }
+
+    /// The headers as a record shows them; none, where there is no request.
+    pub(crate) fn headers_shown(&self, target: &Target, timestamp: i64) -> String {
+        let headers = self.headers(target, None, timestamp).unwrap_or_default();
+        shown::json(&headers)
     }
 }

@@ -11,6 +11,7 @@ mod heard;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::Utc;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper_util::client::legacy::connect::capture_connection;
@@ -26,16 +27,14 @@ use crate::egress::Egress;
 use crate::identity::ClientIdentity;
 use crate::oauth2::{self, Bearer, Grant, Postponed, Renewal, TokenError, Tokens};
 use crate::outgoing::Outgoing;
-use crate::payload::{Payload, Sent};
+use crate::payload::Payload;
 use crate::redaction::redact;
 use crate::target::Target;
 use crate::verdict::Failure;
 
-/// How much of a response is read, in bytes. A connection with more to come is not used again.
+/// How much of a response is read, in bytes, and of a failure's recorded. A connection with more to
+/// come is not used again.
 pub const RESPONSE_LIMIT: usize = 8 * 1024;
-
-/// How much of a failure's response is recorded, in bytes.
-pub const SNIPPET_LIMIT: usize = 512;
 
 /// How long the head of a response may be, in bytes.
 const HEAD_LIMIT: usize = 32 * 1024;
@@ -169,36 +168,38 @@ impl Sender {
         token: Option<&HeaderValue>,
         started_at: Instant,
     ) -> Attempt {
-        let sent = Sent::default();
-        let mut heard = Heard::default();
+        let timestamp = Utc::now().timestamp();
+        let mut heard = Heard::new(timestamp);
         let sender = target.sender.as_ref().unwrap_or(self);
-        let exchange = sender.exchange((target, outgoing, token), &sent, &mut heard);
+        let exchange = sender.exchange((target, outgoing, token), &mut heard);
         let ended = timeout_at(started_at + target.timeout, exchange).await;
-        let sent_at = sent.get().copied();
+        let sent_at = heard.sent_at();
         let failure = match ended {
             Ok(Err(failure)) => failure,
             // Where it was not sent, no connection was opened in time.
             _ if sent_at.is_none() => Failure::ConnectTimeout,
             _ => Failure::Timeout,
         };
-        let attempt = heard.attempt(failure, started_at, sent_at);
-        Attempt {
-            response: attempt.response.map(|text| redact(text, &target.headers)),
-            ..attempt
+        let mut attempt = heard.attempt(failure, started_at);
+        if let Some(content) = &mut attempt.content {
+            content.request_headers = outgoing.headers_shown(target, timestamp);
+            for said in [&mut content.response_headers, &mut content.response] {
+                *said = said.take().map(|text| redact(text, &target.headers));
+            }
         }
+        attempt
     }
 
     /// One request and its response.
     async fn exchange(
         &self,
         what: (&Target, &Outgoing<'_>, Option<&HeaderValue>),
-        sent: &Sent,
         heard: &mut Heard,
     ) -> Result<(), Failure> {
         let began_at = Instant::now();
-        let response = match self.post(&self.pooled, request(what, sent)?).await {
+        let response = match self.post(&self.pooled, request(what, heard)?).await {
             Err(error) if heard.broke(&error, began_at) => {
-                let again = request(what, sent)?;
+                let again = request(what, heard)?;
                 let again = self.post(&self.fresh, again).await;
                 again.inspect_err(|error| {
                     heard.broke(error, began_at);
@@ -237,10 +238,10 @@ impl Sender {
 
 fn request(
     (target, outgoing, token): (&Target, &Outgoing<'_>, Option<&HeaderValue>),
-    sent: &Sent,
+    heard: &Heard,
 ) -> Result<Request<Payload>, Failure> {
-    let headers = outgoing.headers(target, token);
-    let mut request = Request::new(Payload::new(outgoing.payload.clone(), sent.clone()));
+    let headers = outgoing.headers(target, token, heard.timestamp);
+    let mut request = Request::new(Payload::new(outgoing.payload.clone(), heard.sent.clone()));
     *request.method_mut() = Method::POST;
     *request.uri_mut() = target.uri.clone();
     *request.headers_mut() = headers.map_err(|_| Failure::InvalidRequest)?;

@@ -81,6 +81,32 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// All of them.
+    pub const ALL: [Self; 17] = [
+        Self::Dns,
+        Self::ConnectRefused,
+        Self::ConnectTimeout,
+        Self::Connect,
+        Self::Tls,
+        Self::Timeout,
+        Self::Reset,
+        Self::Aborted,
+        Self::Protocol,
+        Self::Redirect,
+        Self::Gone,
+        Self::Http4xx,
+        Self::Http429,
+        Self::Http5xx,
+        Self::BlockedAddress,
+        Self::Proxy,
+        Self::InvalidRequest,
+    ];
+
+    /// The one of that label.
+    pub fn named(label: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|it| it.label() == label)
+    }
+
     /// As the record, the API and metrics name it.
     pub fn label(self) -> &'static str {
         match self {

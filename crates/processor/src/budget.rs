@@ -77,6 +77,14 @@ impl Budget {
     }
 }
 
+impl Hold {
+    /// Takes more.
+    pub fn grow(&mut self, bytes: usize) {
+        self.budget.0.held.fetch_add(bytes, Ordering::Relaxed);
+        self.bytes += bytes;
+    }
+}
+
 impl Drop for Hold {
     fn drop(&mut self) {
         let shared = &self.budget.0;
@@ -96,7 +104,8 @@ mod tests {
         let budget = Budget::new(100);
         let first = budget.hold(50);
         assert!(!budget.spent() && budget.relaxed());
-        let second = budget.hold(50);
+        let mut second = budget.hold(20);
+        second.grow(30);
         assert!(budget.spent() && !budget.relaxed());
         drop(first);
         assert!(!budget.spent() && budget.relaxed());

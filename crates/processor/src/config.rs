@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::ensure;
 use clap::{Parser, value_parser};
+use common::attempt_log::AttemptLog;
 use common::human;
 use common::kafka::KafkaArgs;
 use common::secrets::SecretsArgs;
@@ -84,9 +85,12 @@ pub struct Config {
     /// After how long of nothing but failures a subscription is disabled that does not say.
     #[arg(long, env = "DISABLE_AFTER", default_value = "5days", value_parser = human::duration)]
     pub disable_after: Duration,
-    /// For how many days the record of attempts is kept.
-    #[arg(long, env = "ATTEMPTS_KEPT_DAYS", default_value = "14", value_parser = positive())]
-    pub attempts_kept_days: u64,
+    /// Which attempts are recorded: `failures` leaves deliveries at the first attempt out.
+    #[arg(long, env = "ATTEMPT_LOG", value_enum, default_value = "all")]
+    pub attempt_log: AttemptLog,
+    /// For how long the record of attempts is kept; whole days (UTC) are dropped.
+    #[arg(long, env = "ATTEMPT_RETENTION", default_value = "14d", value_parser = human::duration)]
+    pub attempt_retention: Duration,
     /// How long requests in flight are waited for when a partition moves to another replica.
     #[arg(long, env = "REVOKE_TIMEOUT", default_value = "2s", value_parser = human::duration)]
     pub revoke_timeout: Duration,

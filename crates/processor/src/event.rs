@@ -159,14 +159,10 @@ pub fn read(record: &Record, topic: &str, kind: Kind) -> Result<(String, Subject
     Ok((id, Subject { event_type, about }))
 }
 
-/// The same for every reading of a record: from its topic, partition, offset and time (a topic
-/// that is made anew counts its offsets from 0 again).
+/// See [`common::event::derived_id`].
 pub fn derived_id(record: &Record, topic: &str) -> String {
-    let place = format!(
-        "{topic}/{}/{}/{}",
-        record.partition, record.offset, record.timestamp_ms
-    );
-    Uuid::new_v5(&Uuid::NAMESPACE_URL, place.as_bytes()).to_string()
+    let place = (record.partition, record.offset);
+    common::event::derived_id(topic, place, record.timestamp_ms)
 }
 
 /// Visible ASCII without a full stop, which separates the parts of a signed message

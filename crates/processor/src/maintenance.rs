@@ -4,7 +4,8 @@
 
 use std::time::Duration;
 
-use chrono::Days;
+use chrono::{DateTime, Days, NaiveDate, NaiveTime, Utc};
+use common::store::attempts::days;
 use common::store::{self, circuits, cursors, pending_deliveries};
 use metrics::gauge;
 use serde_json::json;
@@ -12,8 +13,8 @@ use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
 use crate::observe;
+use crate::store::operations;
 use crate::store::totals::{self, Totals};
-use crate::store::{attempts, operations};
 
 /// How often it looks for who only fails.
 const INTERVAL: Duration = Duration::from_secs(10);
@@ -22,7 +23,7 @@ const INTERVAL: Duration = Duration::from_secs(10);
 const TIDY_EVERY: u32 = 6;
 
 /// How many days ahead have a partition; the one before today too, for replicas' clocks.
-const DAYS_AHEAD: u64 = 2;
+const DAYS_AHEAD: usize = 2;
 
 /// How many orphans are removed at once.
 const SWEEP_LIMIT: i64 = 1000;
@@ -30,7 +31,7 @@ const SWEEP_LIMIT: i64 = 1000;
 /// For how long what is kept.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
-    pub attempts_kept_days: u64,
+    pub attempt_retention: Duration,
     /// For subscriptions that do not say.
     pub disable_after: Duration,
 }
@@ -61,7 +62,7 @@ async fn maintain(db: &PgPool, settings: Settings, tidies: bool) -> sqlx::Result
     if !tidies {
         return Ok(());
     }
-    keep_days(db, settings.attempts_kept_days).await?;
+    keep_days(db, days::now(db).await?, settings.attempt_retention).await?;
     observe_totals(&totals::count(db).await?);
     while pending_deliveries::sweep_orphans(db, SWEEP_LIMIT).await? == SWEEP_LIMIT.unsigned_abs() {}
     cursors::sweep_orphans(db).await?;
@@ -108,20 +109,92 @@ async fn disable_failing(db: &PgPool, default: Duration) -> sqlx::Result<()> {
     transaction.commit().await
 }
 
-async fn keep_days(db: &PgPool, kept_days: u64) -> sqlx::Result<()> {
-    let today = attempts::today(db).await?;
-    let days = attempts::days(db).await?;
-    let yesterday = today - Days::new(1);
-    let wanted = yesterday
-        .iter_days()
-        .take_while(|day| *day <= today + Days::new(DAYS_AHEAD));
-    for day in wanted.filter(|day| !days.contains(day)) {
-        attempts::add_day(db, day).await?;
+/// Makes the days that come, and those that have rows already, and drops those that are over for
+/// longer than `retention`.
+///
+/// # Errors
+/// The database's; what was done until then stays so.
+pub async fn keep_days(db: &PgPool, now: DateTime<Utc>, retention: Duration) -> sqlx::Result<()> {
+    let made = days::made(db).await?;
+    let early = days::without_partition(db).await?;
+    let plan = Plan::of(now, &made, &early, retention);
+    let mut db = db.acquire().await?;
+    for day in plan.add {
+        days::add(&mut db, day).await?;
     }
-    let oldest = today - Days::new(kept_days);
-    for day in days.iter().filter(|day| **day < oldest) {
-        attempts::drop_day(db, *day).await?;
+    for day in plan.remove {
+        days::remove(&mut db, day).await?;
         tracing::info!(%day, "dropped a day of attempts");
     }
     Ok(())
+}
+
+/// Which days of attempts to make and to drop.
+#[derive(Debug, PartialEq, Eq)]
+struct Plan {
+    add: Vec<NaiveDate>,
+    remove: Vec<NaiveDate>,
+}
+
+impl Plan {
+    /// What to do at that time, where those days are `made`, and those `early` have rows and no
+    /// partition yet.
+    fn of(
+        now: DateTime<Utc>,
+        made: &[NaiveDate],
+        early: &[NaiveDate],
+        retention: Duration,
+    ) -> Self {
+        let today = now.date_naive();
+        let coming = (today - Days::new(1)).iter_days().take(2 + DAYS_AHEAD);
+        let mut add: Vec<NaiveDate> = coming.chain(early.iter().copied()).collect();
+        add.retain(|day| !made.contains(day));
+        add.sort_unstable();
+        add.dedup();
+        let is_over = |day: &NaiveDate| {
+            let end = (*day + Days::new(1)).and_time(NaiveTime::MIN).and_utc();
+            (now - end).to_std().is_ok_and(|over| over >= retention)
+        };
+        let mut remove: Vec<NaiveDate> = made.to_vec();
+        remove.retain(is_over);
+        Self { add, remove }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn days(names: &[&str]) -> Vec<NaiveDate> {
+        names.iter().map(|name| name.parse().unwrap()).collect()
+    }
+
+    fn plan(now: &str, made: &[&str], early: &[&str]) -> (Vec<NaiveDate>, Vec<NaiveDate>) {
+        let retention = Duration::from_hours(2 * 24);
+        let plan = Plan::of(now.parse().unwrap(), &days(made), &days(early), retention);
+        (plan.add, plan.remove)
+    }
+
+    #[test]
+    fn days_are_made_ahead_over_the_end_of_a_year() {
+        let (add, remove) = plan("2026-12-30T23:59:59Z", &["2026-12-30"], &[]);
+        assert_eq!(add, days(&["2026-12-29", "2026-12-31", "2027-01-01"]));
+        assert_eq!(remove, []);
+    }
+
+    #[test]
+    fn a_day_is_dropped_when_its_last_moment_is_too_old_and_not_before() {
+        let made = ["2026-11-20", "2026-11-21", "2026-11-22", "2026-11-25"];
+        let (_, remove) = plan("2026-11-23T23:59:59Z", &made, &[]);
+        assert_eq!(remove, days(&["2026-11-20"]));
+        let (_, remove) = plan("2026-11-24T00:00:00Z", &made, &[]);
+        assert_eq!(remove, days(&["2026-11-20", "2026-11-21"]));
+    }
+
+    #[test]
+    fn a_day_that_has_rows_without_a_partition_gets_one() {
+        let made = ["2026-11-22", "2026-11-23", "2026-11-24", "2026-11-25"];
+        let (add, _) = plan("2026-11-23T12:00:00Z", &made, &["2026-11-03", "2026-11-23"]);
+        assert_eq!(add, days(&["2026-11-03"]));
+    }
 }

@@ -152,6 +152,7 @@ impl Pipeline {
             kind: self.kind,
             flush_interval: self.config.flush_interval,
             flush_outcomes: size(self.config.flush_outcomes),
+            log: self.config.attempt_log,
         };
         let links = recorder::Links {
             entries,

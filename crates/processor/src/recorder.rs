@@ -10,12 +10,14 @@ mod circuits;
 mod intake;
 mod operations;
 mod partitions;
+mod record;
 mod stretches;
 mod transaction;
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
+use common::attempt_log::AttemptLog;
 use common::probes::Component;
 use metrics::{counter, histogram};
 use sqlx::PgPool;
@@ -121,6 +123,7 @@ pub struct Settings {
     pub kind: Kind,
     pub flush_interval: Duration,
     pub flush_outcomes: usize,
+    pub log: AttemptLog,
 }
 
 /// The one writer of outcomes.
@@ -243,7 +246,12 @@ impl Recorder {
         let (mut pause, began) = (FIRST_PAUSE, Instant::now());
         loop {
             let moves = self.partitions.moves();
-            let rows = Rows::of(&self.settled, &self.partitions, Instant::now());
+            let rows = Rows::of(
+                &self.settled,
+                &self.partitions,
+                self.settings.log,
+                Instant::now(),
+            );
             let nothing = moves.partitions.is_empty() && self.circuits.is_empty();
             if nothing && self.settled.is_empty() {
                 return self.committed(&moves);

@@ -96,7 +96,7 @@ impl Service {
         readings.spawn(&mut tasks, &stop).await?;
         operations.spawn(&mut tasks, &stop).await?;
         let kept = maintenance::Settings {
-            attempts_kept_days: self.config.attempts_kept_days,
+            attempt_retention: self.config.attempt_retention,
             disable_after: self.config.disable_after,
         };
         tasks.spawn(publisher.run(stop.clone()));

@@ -107,6 +107,24 @@ pub async fn by_hash(db: impl PgExecutor<'_>, hash: &[u8]) -> sqlx::Result<Optio
     .await
 }
 
+/// Whether the key of that id is in force.
+///
+/// # Errors
+/// The database's.
+pub async fn is_in_force(db: impl PgExecutor<'_>, id: Uuid) -> sqlx::Result<bool> {
+    sqlx::query_scalar!(
+        r#"
+        SELECT EXISTS (
+            SELECT FROM api_keys
+            WHERE id = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())
+        ) AS "in_force!"
+        "#,
+        id,
+    )
+    .fetch_one(db)
+    .await
+}
+
 /// Notes that it was used, once a minute at most.
 ///
 /// # Errors

@@ -4,10 +4,6 @@
 //! the receiver treats it as one. That it is none is said by the header `webhook-test: true`, the
 //! field `test`, and a city that does not exist, so that no real one gets a wrong reading.
 
-mod hint;
-
-use std::time::Duration;
-
 use axum::extract::State;
 use bytes::Bytes;
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -25,6 +21,8 @@ use uuid::Uuid;
 use crate::access::Caller;
 use crate::error::ApiError;
 use crate::extract::{Json, Path};
+use crate::hint;
+use crate::phases::Phases;
 use crate::refusals;
 use crate::state::AppState;
 
@@ -145,47 +143,18 @@ pub struct TestDelivery {
     event_id: String,
 }
 
-/// Where the time went, in milliseconds. `null`: the step was not taken, or did not end.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Phases {
-    /// Resolving the host's name.
-    dns: Option<f64>,
-    /// Connecting by TCP.
-    connect: Option<f64>,
-    /// The TLS handshake.
-    tls: Option<f64>,
-    /// From the beginning of sending to the end of the response's head.
-    first_byte: Option<f64>,
-    /// All of it, the reading of the body included.
-    total: f64,
-}
-
 /// What the TLS handshake agreed on.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct TlsAgreed {
     /// As `TLS 1.3`.
-    version: Option<String>,
+    version: Option<&'static str>,
     certificate_expires_at: Option<DateTime<Utc>>,
-}
-
-impl From<outbound::Phases> for Phases {
-    fn from(phases: outbound::Phases) -> Self {
-        Self {
-            dns: phases.dns.map(milliseconds),
-            connect: phases.connect.map(milliseconds),
-            tls: phases.tls.map(milliseconds),
-            first_byte: phases.first_byte.map(milliseconds),
-            total: milliseconds(phases.total),
-        }
-    }
 }
 
 impl From<&Tls> for TlsAgreed {
     fn from(tls: &Tls) -> Self {
-        // `TLSv1_3`, as the library has it.
-        let version = tls.version.and_then(|version| version.as_str());
         Self {
-            version: version.map(|name| name.replace('v', " ").replace('_', ".")),
+            version: tls.version_name(),
             certificate_expires_at: tls.not_after,
         }
     }
@@ -202,15 +171,10 @@ impl TestDelivery {
             latency_ms: attempt.phases().into(),
             remote_address: connection.map(|connection| connection.remote_addr.to_string()),
             tls: connection.and_then(|connection| Some(connection.tls.as_ref()?.into())),
-            response: attempt.response,
+            response: attempt.content.and_then(|content| content.response),
             event_id,
         }
     }
-}
-
-/// To the microsecond.
-fn milliseconds(duration: Duration) -> f64 {
-    (duration.as_secs_f64() * 1e6).round() / 1e3
 }
 
 /// Send a test event now

@@ -4,13 +4,17 @@
 mod access;
 mod connections;
 mod dead_letters;
+mod deliveries;
 mod document;
 mod door;
 mod egress;
+mod events;
+mod live;
 mod oidc;
 mod outage;
 mod pages;
 mod policies;
+mod recorded;
 mod refusals;
 mod replays;
 mod secrets;

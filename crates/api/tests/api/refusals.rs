@@ -263,6 +263,50 @@ async fn a_wrong_parameter_is_named(db: PgPool) {
 }
 
 #[sqlx::test(migrations = "../../migrations")]
+async fn a_wrong_parameter_of_the_record_is_named(db: PgPool) {
+    let client = Client::new(db);
+    for (query, parameter) in [
+        ("cursor=", "cursor"),
+        ("cursor=abc", "cursor"),
+        ("cursor=%00", "cursor"),
+        ("cursor=_____________________w", "cursor"),
+        ("limit=0", "limit"),
+        ("limit=1001", "limit"),
+        ("skip=1", "skip"),
+        ("status=bored", "status"),
+        ("failure=bored", "failure"),
+        ("city=", "city"),
+        ("city=a%00b", "city"),
+        ("event_id=%0A", "event_id"),
+        ("subscription_id=nobody", "subscription_id"),
+        ("since=yesterday", "since"),
+        ("until=%00", "until"),
+        (
+            "since=2026-11-23T21:00:00Z&until=2026-11-23T21:00:00Z",
+            "until",
+        ),
+        (
+            "since=2026-11-24T21:00:00Z&until=2026-11-23T21:00:00Z",
+            "until",
+        ),
+    ] {
+        let answer = client.get(&format!("/deliveries?{query}")).await;
+        assert_problem(&answer, 400, "invalid_parameter");
+        assert_eq!(answer.json()["parameter"], parameter, "{query}");
+    }
+    for id in ["", "x", "1", "1.", "-1.1", "99999999999999999999.1"] {
+        let request = Request::builder()
+            .uri("/events/stream")
+            .header("last-event-id", id);
+        let answer = client
+            .send(request.body(Body::empty()).expect("a request"))
+            .await;
+        assert_problem(&answer, 400, "invalid_parameter");
+        assert_eq!(answer.json()["parameter"], "Last-Event-ID", "{id}");
+    }
+}
+
+#[sqlx::test(migrations = "../../migrations")]
 async fn a_wrong_id_is_named(db: PgPool) {
     let client = Client::new(db);
     for (method, path) in [
@@ -281,6 +325,17 @@ async fn a_wrong_id_is_named(db: PgPool) {
         (Method::GET, "/dlqs/abc"),
         (Method::GET, "/dlqs/1.5"),
         (Method::DELETE, "/dlqs/99999999999999999999"),
+        (Method::GET, "/deliveries/abc"),
+        (
+            Method::GET,
+            "/deliveries/0199b0c2-7c1e-7d52-a0a5-4f0f6a3a9b11",
+        ),
+        (Method::GET, "/deliveries/%00"),
+        (Method::POST, "/deliveries/abc/retry"),
+        (Method::DELETE, "/deliveries/abc/content"),
+        (Method::GET, "/events/%00"),
+        (Method::GET, "/events/a%20b"),
+        (Method::GET, "/subscriptions/abc/tail"),
     ] {
         let answer = client.raw(method, path, "{}").await;
         assert_problem(&answer, 400, "invalid_parameter");

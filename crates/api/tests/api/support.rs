@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use api::{Access, AppState, DoorArgs, Log, Tester};
+use api::{Access, AppState, DoorArgs, Live, LiveSettings, Log, Tester};
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
+use common::attempt_log::AttemptLog;
 use common::kafka::{KafkaArgs, KafkaSecurity};
 use common::probes::{self, Readiness};
 use common::secrets::Keyring;
@@ -92,6 +93,24 @@ pub fn api_with(db: PgPool, log: Log, access: Access, request_timeout: Duration)
 
 /// The same, behind that door.
 pub fn api_behind(db: PgPool, log: Log, access: Access, door: &DoorArgs) -> api::Api {
+    let live = Live::new(db.clone(), LIVE);
+    api_live(db, log, access, (live, door))
+}
+
+/// How many may listen in these tests, and how often is looked.
+pub const LIVE: LiveSettings = LiveSettings {
+    listeners: 4,
+    listeners_per_owner: 2,
+    poll: Duration::from_millis(50),
+};
+
+/// The API over `db` and `log`, whose listeners hear what `live` reads, if that is run.
+pub fn api_live(
+    db: PgPool,
+    log: Log,
+    access: Access,
+    (live, door): (Live, &DoorArgs),
+) -> api::Api {
     let egress = Egress::new(&EgressArgs::default()).expect("rules");
     let metrics = PrometheusBuilder::new().build_recorder().handle();
     api::routes(
@@ -102,6 +121,8 @@ pub fn api_behind(db: PgPool, log: Log, access: Access, door: &DoorArgs) -> api:
             tester: Tester::new(ATTEMPT_TIMEOUT, &egress).expect("TLS"),
             egress,
             keyring: keyring(),
+            attempt_log: AttemptLog::All,
+            live,
         },
         probes::router(Readiness::default(), metrics),
         door,
@@ -135,7 +156,18 @@ impl Client {
         Self::of(api_behind(db.clone(), log, access, door), db)
     }
 
-    fn of(api: api::Api, db: PgPool) -> Self {
+    /// The response, as it begins to come.
+    pub async fn begin(&self, request: Request<Body>) -> axum::response::Response {
+        let mut request = request;
+        for (name, value) in &self.headers {
+            let value = value.parse().expect("a value");
+            request.headers_mut().insert(*name, value);
+        }
+        let answered = self.router.clone().oneshot(request).await;
+        answered.expect("routers do not fail")
+    }
+
+    pub fn of(api: api::Api, db: PgPool) -> Self {
         Self {
             router: api.router,
             headers: Vec::new(),
@@ -162,18 +194,8 @@ impl Client {
         self
     }
 
-    pub async fn send(&self, mut request: Request<Body>) -> Answer {
-        for (name, value) in &self.headers {
-            let value = value.parse().expect("a value");
-            request.headers_mut().insert(*name, value);
-        }
-        let response = self
-            .router
-            .clone()
-            .oneshot(request)
-            .await
-            .expect("routers do not fail");
-        let (parts, body) = response.into_parts();
+    pub async fn send(&self, request: Request<Body>) -> Answer {
+        let (parts, body) = self.begin(request).await.into_parts();
         let body = to_bytes(body, usize::MAX).await.expect("a whole answer");
         Answer {
             status: parts.status,

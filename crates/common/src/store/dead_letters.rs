@@ -3,6 +3,8 @@
 //! Rows are only ever added and removed, never changed. Reprocessing moves a row to
 //! `pending_deliveries` in one statement, so that a delivery is always in exactly one of the two.
 
+pub mod one;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use sqlx::PgExecutor;
@@ -199,11 +201,16 @@ pub async fn requeue(
         ), requeued AS (
             INSERT INTO pending_deliveries
                 (subscription_id, topic, partition, event_offset, event_id, payload,
-                 content_type, traceparent, attempts, due_at)
+                 content_type, traceparent, replay_id, attempts, due_at)
             SELECT subscription_id, topic, partition, event_offset, event_id, payload,
-                   content_type, traceparent, 0, now()
+                   content_type, traceparent, replay_id, 0, now()
             FROM moved ORDER BY id
             ON CONFLICT DO NOTHING
+        ), recorded AS (
+            INSERT INTO attempts (topic, attempted_at, subscription_id, partition, event_offset,
+                                  event_id, replay_id, number, outcome)
+            SELECT topic, now(), subscription_id, partition, event_offset, event_id, replay_id, 0,
+                   'pending' FROM moved
         )
         SELECT found.id,
                CASE WHEN found.subscription_id IS NULL THEN 'malformed'
@@ -243,13 +250,15 @@ pub async fn insert_all(db: impl PgExecutor<'_>, topic: &str, batch: &Columns) -
     sqlx::query!(
         r#"
         INSERT INTO dead_letters (topic, subscription_id, partition, event_offset, event_id, payload,
-                                  content_type, traceparent, reason, attempts, last_status, last_error)
+                                  content_type, traceparent, reason, attempts, last_status, last_error,
+                                  replay_id)
         SELECT $1, subscription_id, partition, event_offset, event_id, payload, content_type,
-               traceparent, reason, attempts, last_status, last_error
+               traceparent, reason, attempts, last_status, last_error, replay_id
         FROM UNNEST($2::uuid[], $3::int[], $4::bigint[], $5::text[], $6::bytea[], $7::text[],
-                    $8::text[], $9::text[], $10::int[], $11::int[], $12::text[], $13::uuid[])
+                    $8::text[], $9::text[], $10::int[], $11::int[], $12::text[], $13::uuid[],
+                    $14::uuid[])
             AS dead (subscription_id, partition, event_offset, event_id, payload, content_type,
-                     traceparent, reason, attempts, last_status, last_error, lease)
+                     traceparent, reason, attempts, last_status, last_error, lease, replay_id)
         WHERE lease IS NULL OR EXISTS (
             SELECT FROM pending_deliveries AS held
             WHERE held.topic = $1 AND held.subscription_id = dead.subscription_id
@@ -269,6 +278,7 @@ pub async fn insert_all(db: impl PgExecutor<'_>, topic: &str, batch: &Columns) -
         &batch.last_statuses as &[Option<i32>],
         &batch.last_errors as &[Option<String>],
         &batch.leases as &[Option<Uuid>],
+        &batch.deliveries.replay_ids as &[Option<Uuid>],
     )
     .execute(db)
     .await

@@ -2,6 +2,7 @@
 //!
 //! One table, one file, all its SQL. Tables of one service alone live with that service.
 
+pub mod attempts;
 pub mod circuits;
 pub mod cursors;
 pub mod dead_letters;

@@ -3,9 +3,14 @@
 //! A claim takes a lease by pushing `due_at` ahead; only the holder of the lease ends or
 //! reschedules the row. All times are the database's.
 
+pub mod one;
+mod sweep;
+
 use chrono::{DateTime, Utc};
 use sqlx::PgExecutor;
 use uuid::Uuid;
+
+pub use sweep::{end_replay, sweep_orphans};
 
 /// A batch of rows to add, column by column, all of one topic.
 #[derive(Debug, Default)]
@@ -209,7 +214,7 @@ pub async fn delete_all(
     .map(drop)
 }
 
-/// Ends, and counts, the rows that a delivery of their key supersedes; one in flight stays.
+/// Ends, counts and records the rows that a delivery of their key supersedes; one in flight stays.
 ///
 /// # Errors
 /// The database's.
@@ -228,7 +233,13 @@ pub async fn supersede_all(
               AND older.partition = newest.partition AND older.event_key = newest.event_key
               AND older.event_offset < newest.event_offset AND older.lease IS NULL
               AND older.replay_id IS NULL
-            RETURNING older.subscription_id
+            RETURNING older.subscription_id, older.partition, older.event_offset, older.event_id,
+                      older.event_key, older.attempts
+        ), recorded AS (
+            INSERT INTO attempts (topic, attempted_at, subscription_id, partition, event_offset,
+                                  event_id, event_key, number, outcome)
+            SELECT $1, now(), subscription_id, partition, event_offset, event_id, event_key,
+                   attempts, 'superseded' FROM ended
         )
         INSERT INTO undelivered (subscription_id, outcome, count)
         SELECT subscription_id, 'superseded', count(*) FROM ended
@@ -334,25 +345,6 @@ pub async fn claim(
     .await
 }
 
-/// Ends what a replay that was cancelled has left.
-///
-/// # Errors
-/// The database's.
-pub async fn end_replay(
-    db: impl PgExecutor<'_>,
-    subscription_id: Uuid,
-    replay_id: Uuid,
-) -> sqlx::Result<()> {
-    sqlx::query!(
-        "DELETE FROM pending_deliveries WHERE subscription_id = $1 AND replay_id = $2",
-        subscription_id,
-        replay_id,
-    )
-    .execute(db)
-    .await
-    .map(drop)
-}
-
 /// What later deliveries of ordered subscriptions wait for in a partition: subscription, key and
 /// offset.
 ///
@@ -378,23 +370,4 @@ pub async fn ordered(
     Ok(rows
         .map(|row| (row.subscription_id, row.event_key, row.event_offset))
         .collect())
-}
-
-/// Removes up to `limit` rows whose subscription was deleted; how many.
-///
-/// # Errors
-/// The database's.
-pub async fn sweep_orphans(db: impl PgExecutor<'_>, limit: i64) -> sqlx::Result<u64> {
-    let swept = sqlx::query!(
-        r#"
-        DELETE FROM pending_deliveries WHERE ctid = ANY (ARRAY(
-            SELECT orphan.ctid FROM pending_deliveries AS orphan
-            WHERE NOT EXISTS (SELECT FROM subscriptions WHERE id = orphan.subscription_id)
-            LIMIT $1 FOR UPDATE SKIP LOCKED))
-        "#,
-        limit,
-    )
-    .execute(db)
-    .await?;
-    Ok(swept.rows_affected())
 }

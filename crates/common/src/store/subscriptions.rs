@@ -4,6 +4,7 @@
 //! processors read that row again.
 
 mod columns;
+pub mod owned;
 mod secrets;
 
 use chrono::{DateTime, Utc};

@@ -11,6 +11,7 @@ mod memory;
 mod misbehaviour;
 mod offsets;
 mod rebalance;
+mod record;
 mod signatures;
 mod system;
 mod transaction;

@@ -12,15 +12,20 @@ use hyper::body::Incoming;
 use hyper_util::client::legacy;
 use tokio::time::Instant;
 
-use super::{RESPONSE_LIMIT, SNIPPET_LIMIT};
-use crate::attempt::Attempt;
+use super::RESPONSE_LIMIT;
+use crate::attempt::{Attempt, Content};
 use crate::connection::Connection;
 use crate::control::{Control, WEBHOOK_DELIVERY};
+use crate::payload::Sent;
+use crate::shown;
 use crate::verdict::{self, Failure};
 
-/// A response, as far as it came.
-#[derive(Default)]
+/// A response, as far as it came, to a request.
 pub struct Heard {
+    /// When the request is made, in seconds since the Unix epoch, as its headers say.
+    pub timestamp: i64,
+    /// When it began to be sent.
+    pub sent: Sent,
     head: Option<Head>,
     /// The beginning of the body, unless it is a success's.
     body: Vec<u8>,
@@ -30,12 +35,31 @@ pub struct Heard {
 
 struct Head {
     status: StatusCode,
+    /// Those of a failure, as they are recorded.
+    headers: Option<String>,
     retry_after: Option<Duration>,
     control: Option<Control>,
     read_at: Instant,
 }
 
 impl Heard {
+    /// Nothing yet.
+    pub fn new(timestamp: i64) -> Self {
+        Self {
+            timestamp,
+            sent: Sent::default(),
+            head: None,
+            body: Vec::new(),
+            connection: None,
+            reused: false,
+        }
+    }
+
+    /// When the request began to be sent, if it was.
+    pub fn sent_at(&self) -> Option<Instant> {
+        self.sent.get().copied()
+    }
+
     /// Notes the error's connection. Whether that was there before the request, and ended without
     /// a byte of an answer: so does one that was closed while it was idle.
     pub fn broke(&mut self, error: &legacy::Error, began_at: Instant) -> bool {
@@ -56,7 +80,7 @@ impl Heard {
         let recorded = if parts.status.is_success() {
             0
         } else {
-            SNIPPET_LIMIT
+            RESPONSE_LIMIT
         };
         let mut read = 0;
         while read < RESPONSE_LIMIT
@@ -76,15 +100,12 @@ impl Heard {
     }
 
     /// What it means; where no head came, for that reason.
-    pub fn attempt(
-        self,
-        unheard: Failure,
-        started_at: Instant,
-        sent_at: Option<Instant>,
-    ) -> Attempt {
+    pub fn attempt(self, unheard: Failure, started_at: Instant) -> Attempt {
+        let sent_at = self.sent_at();
         let unanswered = Attempt {
             connection: self.connection,
             reused: self.reused,
+            content: sent_at.map(|_| Box::default()),
             ..Attempt::failed(unheard, started_at, started_at.elapsed())
         };
         let Some(head) = self.head else {
@@ -96,7 +117,13 @@ impl Heard {
             verdict,
             failure,
             status: Some(status),
-            response: snippet(&self.body),
+            content: failure.map(|_| {
+                Box::new(Content {
+                    request_headers: String::new(),
+                    response_headers: head.headers,
+                    response: text(&self.body),
+                })
+            }),
             control: head.control,
             retry_after: head.retry_after,
             first_byte: sent_at.map(|sent_at| head.read_at - sent_at),
@@ -110,6 +137,7 @@ impl Head {
         let text = |name: HeaderName| headers.get(name)?.to_str().ok();
         Self {
             status,
+            headers: (!status.is_success()).then(|| shown::json(headers)),
             retry_after: text(header::RETRY_AFTER)
                 .and_then(|text| verdict::retry_after(text, Utc::now())),
             control: text(HeaderName::from_static(WEBHOOK_DELIVERY)).and_then(Control::parse),
@@ -119,6 +147,6 @@ impl Head {
 }
 
 /// The beginning of a failure's response, as text that Postgres takes.
-fn snippet(beginning: &[u8]) -> Option<String> {
+fn text(beginning: &[u8]) -> Option<String> {
     (!beginning.is_empty()).then(|| String::from_utf8_lossy(beginning).replace('\0', "\u{fffd}"))
 }

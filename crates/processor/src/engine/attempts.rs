@@ -62,11 +62,14 @@ impl Engine {
 
     pub(super) fn finish(&mut self, flying: Flying, attempt: Attempt) {
         let Flying {
-            delivery,
+            mut delivery,
             subscription,
             is_slow,
             ..
         } = flying;
+        if let Some(content) = &attempt.content {
+            delivery.hold.grow(content.bytes());
+        }
         let changed = self
             .lanes
             .finished(&delivery, Some(&attempt), is_slow, Instant::now());

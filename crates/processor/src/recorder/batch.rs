@@ -7,6 +7,8 @@
 
 use std::collections::BTreeMap;
 
+use common::attempt_log::AttemptLog;
+use common::store::attempts;
 use common::store::dead_letters::{self, Reason as DeadReason};
 use common::store::pending_deliveries::{self, Deliveries, Keys};
 use common::store::undelivered;
@@ -15,8 +17,8 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::partitions::Partitions;
+use super::record;
 use crate::delivery::{Delivery, Outcome, Reason, Source};
-use crate::store::attempts;
 use crate::store::settled_ahead::Pairs;
 
 /// Why a subscription is disabled whose receiver answered 410, …
@@ -46,19 +48,21 @@ impl Settled {
     }
 
     /// Attempts made, this one included.
-    fn attempts(&self) -> i32 {
+    pub fn attempts(&self) -> i32 {
         let made = self.delivery.attempts + u32::from(self.attempt.is_some());
         i32::try_from(made).unwrap_or(i32::MAX)
     }
 
     /// What the rows of it hold, in bytes.
     pub fn bytes_to_write(&self) -> usize {
-        match self.outcome {
+        let content = self.attempt.as_ref().and_then(|it| it.content.as_ref());
+        let payload = match self.outcome {
             Outcome::Delivered | Outcome::Ended | Outcome::Expired | Outcome::Superseded => 0,
             Outcome::Retry { .. } | Outcome::Postponed { .. } | Outcome::DeadLettered { .. } => {
                 self.delivery.event.payload.len()
             }
-        }
+        };
+        payload + content.map_or(0, |content| content.bytes())
     }
 }
 
@@ -99,7 +103,7 @@ pub struct Rows {
 impl Rows {
     /// The rows of what was settled. A delivery from the log counts only while its partition is
     /// owned under its epoch; a pending one has its lease for that.
-    pub fn of(settled: &[Settled], partitions: &Partitions, now: Instant) -> Self {
+    pub fn of(settled: &[Settled], partitions: &Partitions, log: AttemptLog, now: Instant) -> Self {
         let mut rows = Self::default();
         for each in settled {
             let owned = partitions.next_offset(&each.delivery.ticket);
@@ -108,7 +112,8 @@ impl Rows {
                 (Source::CatchUp, Some(_)) | (Source::Pending(_), _) => {}
                 (Source::Log | Source::CatchUp, None) => continue,
             }
-            rows.push_attempt(each, now);
+            record::push(&mut rows.attempts, each, log, now);
+            rows.push_wish(each);
             rows.push_outcome(each);
             rows.push_newest(each);
         }
@@ -134,25 +139,11 @@ impl Rows {
         }
     }
 
-    fn push_attempt(&mut self, settled: &Settled, now: Instant) {
-        let Some(attempt) = &settled.attempt else {
-            return;
-        };
-        let (delivery, rows) = (&settled.delivery, &mut self.attempts);
-        if attempt.control == Some(Control::Disable) {
-            self.gone.insert(delivery.subscription_id, ASKED);
+    fn push_wish(&mut self, settled: &Settled) {
+        let control = settled.attempt.as_ref().and_then(|it| it.control);
+        if control == Some(Control::Disable) {
+            self.gone.insert(settled.delivery.subscription_id, ASKED);
         }
-        let latency = i32::try_from(attempt.latency.as_millis()).unwrap_or(i32::MAX);
-        rows.ages_seconds
-            .push((now - attempt.started_at).as_secs_f64());
-        rows.subscription_ids.push(delivery.subscription_id);
-        rows.event_ids.push(delivery.event.id.clone());
-        rows.numbers.push(settled.attempts());
-        rows.latencies_ms.push(latency);
-        rows.statuses.push(attempt.status.map(i32::from));
-        rows.failures
-            .push(attempt.failure.map(outbound::Failure::label));
-        rows.responses.push(attempt.response.clone());
     }
 
     fn push_outcome(&mut self, settled: &Settled) {
@@ -245,7 +236,7 @@ fn push(rows: &mut Deliveries, settled: &Settled) {
     rows.attempts.push(settled.attempts());
 }
 
-fn push_key(keys: &mut Keys, delivery: &Delivery) {
+pub fn push_key(keys: &mut Keys, delivery: &Delivery) {
     let ticket = &delivery.ticket;
     keys.push(
         delivery.subscription_id,
@@ -294,7 +285,12 @@ mod tests {
 
     /// How many rows one outcome makes: (added, rescheduled, ended, dead).
     fn made(lease: Option<Uuid>, outcome: Outcome) -> (usize, usize, usize, usize) {
-        let rows = Rows::of(&[settled(5, lease, outcome)], &partitions(), Instant::now());
+        let rows = Rows::of(
+            &[settled(5, lease, outcome)],
+            &partitions(),
+            AttemptLog::All,
+            Instant::now(),
+        );
         assert_eq!(rows.attempts.numbers, [3]);
         (
             rows.added.delays_seconds.len(),
@@ -342,11 +338,17 @@ mod tests {
         let mut partitions = partitions();
         let six = settled(6, None, Outcome::Delivered);
         assert!(partitions.settle(&six.delivery.ticket));
-        let ahead = Rows::of(std::slice::from_ref(&six), &partitions, Instant::now()).ahead;
+        let ahead = Rows::of(
+            std::slice::from_ref(&six),
+            &partitions,
+            AttemptLog::All,
+            Instant::now(),
+        )
+        .ahead;
         assert_eq!(ahead[&0].offsets, [6]);
         partitions.settle(&settled(5, None, Outcome::Delivered).delivery.ticket);
         assert!(
-            Rows::of(&[six], &partitions, Instant::now())
+            Rows::of(&[six], &partitions, AttemptLog::All, Instant::now())
                 .ahead
                 .is_empty()
         );
@@ -360,7 +362,7 @@ mod tests {
             settled(5, None, Outcome::PARKED),
             settled(6, lease, Outcome::PARKED),
         ];
-        let rows = Rows::of(&both, &none, Instant::now());
+        let rows = Rows::of(&both, &none, AttemptLog::All, Instant::now());
         assert!(rows.added.delays_seconds.is_empty());
         assert_eq!(rows.rescheduled.keys.event_offsets, [6]);
     }
@@ -369,7 +371,7 @@ mod tests {
     fn a_receiver_that_is_gone_disables_its_subscription() {
         let reason = Reason::Gone;
         let gone = settled(5, None, Outcome::DeadLettered { reason });
-        let rows = Rows::of(&[gone], &partitions(), Instant::now());
+        let rows = Rows::of(&[gone], &partitions(), AttemptLog::All, Instant::now());
         assert_eq!(rows.gone, BTreeMap::from([(Uuid::nil(), GONE)]));
     }
 }

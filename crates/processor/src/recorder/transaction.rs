@@ -5,7 +5,7 @@
 
 use common::store::dead_letters::Malformed;
 use common::store::{
-    cursors, dead_letters, pending_deliveries, replays, subscriptions, undelivered,
+    attempts, cursors, dead_letters, pending_deliveries, replays, subscriptions, undelivered,
 };
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
@@ -16,7 +16,7 @@ use super::operations;
 use super::partitions::Moves;
 use super::stretches::Cursors;
 use crate::event::{Record, derived_id};
-use crate::store::{self, attempts, progress, settled_ahead};
+use crate::store::{self, progress, settled_ahead};
 
 /// A record that is no event, and why.
 #[derive(Debug)]
@@ -185,8 +185,8 @@ impl Flush<'_> {
         if !self.rows.undelivered.is_empty() {
             undelivered::add_all(&mut *db, &self.rows.undelivered()).await?;
         }
-        if !self.rows.attempts.numbers.is_empty() {
-            attempts::insert_all(db, &self.rows.attempts).await?;
+        if !self.rows.attempts.keys.is_empty() {
+            attempts::insert_all(db, self.topic, &self.rows.attempts).await?;
         }
         Ok(())
     }

@@ -6,7 +6,6 @@
     reason = "each returns the database's error and no other"
 )]
 
-pub mod attempts;
 pub mod operations;
 pub mod progress;
 pub mod settled_ahead;

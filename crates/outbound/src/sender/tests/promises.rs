@@ -92,19 +92,20 @@ async fn a_failure_keeps_its_status_and_the_beginning_of_its_response() {
     assert_eq!(attempt.verdict, Verdict::Retry { after });
     assert_eq!(attempt.retry_after, after);
     assert_eq!(attempt.failure, Some(Failure::Http5xx));
-    assert_eq!(attempt.response.as_deref(), Some("no\u{fffd}t\u{fffd}"));
+    assert_eq!(attempt.response(), Some("no\u{fffd}t\u{fffd}"));
 }
 
 #[tokio::test]
-async fn a_response_is_kept_no_further_than_the_snippet_goes_and_a_success_not_at_all() {
+async fn a_response_is_kept_no_further_than_it_is_read_and_a_success_not_at_all() {
     let long = |status| {
         format!(
-            "HTTP/1.1 {status} X\r\ncontent-length: 2000\r\n\r\n{:x>2000}",
+            "HTTP/1.1 {status} X\r\ncontent-length: 9000\r\n\r\n{:x>9000}",
             ""
         )
     };
-    let kept = async |status| answered(long(status).as_bytes()).await.0.response;
-    assert_eq!(kept(500).await.unwrap().len(), SNIPPET_LIMIT);
+    let kept = async |status| answered(long(status).as_bytes()).await.0.content;
+    let response = kept(500).await.unwrap().response.unwrap();
+    assert_eq!(response.len(), RESPONSE_LIMIT);
     assert_eq!(kept(200).await, None);
 }
 
@@ -179,4 +180,41 @@ async fn the_time_goes_to_the_steps_that_were_taken() {
     assert_eq!((phases.dns, phases.connect, phases.tls), (None, None, None));
     let address = receiver.listener.local_addr().unwrap();
     assert_eq!(second.connection.unwrap().remote_addr, address);
+}
+
+#[tokio::test]
+async fn of_a_failure_the_headers_of_both_are_kept_without_secrets() {
+    let receiver = Receiver::new().await;
+    let mut to = receiver.target();
+    to.authorize("hunter2").unwrap();
+    to.add_header("x-api-key", "hunter2").unwrap();
+    let sender = sender();
+    let busy =
+        b"HTTP/1.1 500 X\r\nx-why: disk\r\nset-cookie: a=hunter2\r\ncontent-length: 0\r\n\r\n";
+    let (attempt, _) = tokio::join!(post(&sender, &to), receiver.answer(busy));
+    let content = attempt.content.unwrap();
+    let of = |json: &str| serde_json::from_str::<serde_json::Value>(json).unwrap();
+    let (request, response) = (
+        of(&content.request_headers),
+        of(content.response_headers.as_deref().unwrap()),
+    );
+    assert_eq!(request["webhook-id"], "event-1");
+    assert_eq!(request["webhook-attempt"], "3");
+    assert_eq!(response["x-why"], "disk");
+    for (headers, name) in [
+        (&request, "authorization"),
+        (&request, "x-api-key"),
+        (&response, "set-cookie"),
+    ] {
+        assert_eq!(headers[name], "[redacted]", "{name}");
+    }
+    assert!(!format!("{content:?}").contains("hunter2"));
+    assert_eq!(content.response, None);
+}
+
+#[tokio::test]
+async fn of_what_was_not_sent_nothing_is_kept() {
+    let nobody = attempt("http://127.0.0.1:1/", LONG).await;
+    assert_eq!(nobody.failure, Some(Failure::ConnectRefused));
+    assert_eq!(nobody.content, None);
 }

@@ -5,13 +5,18 @@ use outbound::{Attempt, Control, Failure};
 
 /// The line for that attempt.
 pub fn of(attempt: &Attempt) -> &'static str {
-    match (attempt.control, attempt.failure, attempt.status) {
-        (Some(Control::Disable), ..) => {
-            "it asks for no more by `webhook-delivery: disable`, which would disable the subscription"
-        }
-        (_, None, _) => "nothing: it was delivered",
-        (_, Some(Failure::Http4xx), Some(status)) => refused(status),
-        (_, Some(failure), _) => failed(failure),
+    if attempt.control == Some(Control::Disable) {
+        return "it asks for no more by `webhook-delivery: disable`, which would disable the subscription";
+    }
+    of_failure(attempt.failure, attempt.status)
+}
+
+/// The line for an attempt that failed so, if it did, with that status, if there was one.
+pub fn of_failure(failure: Option<Failure>, status: Option<u16>) -> &'static str {
+    match (failure, status) {
+        (None, _) => "nothing: it was delivered",
+        (Some(Failure::Http4xx), Some(status)) => refused(status),
+        (Some(failure), _) => failed(failure),
     }
 }
 
