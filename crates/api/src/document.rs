@@ -85,6 +85,10 @@ pub fn base() -> OpenApi {
             "Stretches of the log that are sent to a subscription again.",
         ),
         ("dead letters", "Deliveries that failed for good."),
+        (
+            "statistics",
+            "What became of deliveries, and how the service is doing.",
+        ),
         ("access", "Who may use the API, and who changed what."),
         (
             "pages",

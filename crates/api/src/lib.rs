@@ -1,7 +1,7 @@
 //! The API: subscriptions, replays, dead letters, and the document that describes them.
 //!
 //! `routes` puts together what the endpoint files (`subscriptions`, `preview`, `replays`,
-//! `dead_letters`, `page`, `document`) serve; router and document come from the same source. Input
+//! `dead_letters`, `statistics`, `page`, `document`) serve; router and document come from the same source. Input
 //! becomes a type that cannot be wrong in `fields` and `extract`, or an `error::ApiError`; nothing
 //! behind them checks again. All SQL is in `common::store`; `log` looks things up in Kafka, `tester`
 //! makes test deliveries.
@@ -30,6 +30,7 @@ mod routes;
 mod selection;
 mod service;
 mod state;
+mod statistics;
 mod store;
 mod subscriptions;
 mod tester;
@@ -40,5 +41,6 @@ pub use config::Config;
 pub use log::Log;
 pub use routes::{Api, routes};
 pub use state::AppState;
+pub use statistics::Settings as StatisticsSettings;
 
 pub use tester::Tester;

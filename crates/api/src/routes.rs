@@ -17,7 +17,7 @@ use crate::error::ApiError;
 use crate::extract::MAX_BODY_BYTES;
 use crate::observe::observe;
 use crate::state::AppState;
-use crate::{api_keys, audit, dead_letters, page, preview, replays, subscriptions};
+use crate::{api_keys, audit, dead_letters, page, preview, replays, statistics, subscriptions};
 
 /// The router, and the OpenAPI document of what it serves.
 pub struct Api {
@@ -36,6 +36,7 @@ pub fn routes(state: AppState, admin: Router, request_timeout: Duration) -> Api 
         .merge(preview::routes())
         .merge(replays::routes())
         .merge(dead_letters::routes())
+        .merge(statistics::routes())
         .merge(api_keys::routes())
         .merge(audit::routes())
         .split_for_parts();

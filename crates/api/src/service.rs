@@ -62,6 +62,7 @@ impl Service {
             tester: Tester::new(config.attempt_timeout, &egress).context("setting up TLS")?,
             egress,
             keyring,
+            statistics: config.settings_of_statistics(),
         };
         let admin = probes::router(readiness, metrics);
         let listener = probes::bind(config.listen).await?;

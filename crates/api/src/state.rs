@@ -7,6 +7,7 @@ use sqlx::PgPool;
 
 use crate::access::Access;
 use crate::log::Log;
+use crate::statistics;
 use crate::tester::Tester;
 
 /// Each handler takes the part it needs.
@@ -24,4 +25,6 @@ pub struct AppState {
     pub egress: Egress,
     /// What seals and opens their secrets.
     pub keyring: Keyring,
+    /// What statistics are judged by.
+    pub statistics: statistics::Settings,
 }

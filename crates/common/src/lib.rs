@@ -10,6 +10,7 @@ pub mod kafka;
 pub mod lifecycle;
 pub mod probes;
 pub mod secrets;
+pub mod statistics;
 pub mod store;
 pub mod telemetry;
 pub mod topic;

@@ -152,6 +152,10 @@ impl Pipeline {
             kind: self.kind,
             flush_interval: self.config.flush_interval,
             flush_outcomes: size(self.config.flush_outcomes),
+            statistics: recorder::StatisticsSettings {
+                interval: self.config.statistics_interval,
+                max_cities: size(self.config.statistics_cities),
+            },
         };
         let links = recorder::Links {
             entries,

@@ -1,4 +1,5 @@
-//! The tables that `api` alone uses.
+//! The tables that `api` alone uses, and what it alone asks of others.
 
 pub mod api_keys;
 pub mod audit;
+pub mod backlog;

@@ -11,6 +11,7 @@ mod policies;
 mod refusals;
 mod replays;
 mod secrets;
+mod statistics;
 mod subscriptions;
 mod support;
 mod test_delivery;

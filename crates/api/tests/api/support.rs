@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use api::{Access, AppState, Log, Tester};
+use api::{Access, AppState, Log, StatisticsSettings, Tester};
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
@@ -90,6 +90,7 @@ pub fn api_with(db: PgPool, log: Log, access: Access, request_timeout: Duration)
             tester: Tester::new(ATTEMPT_TIMEOUT, &egress).expect("TLS"),
             egress,
             keyring: keyring(),
+            statistics: StatisticsSettings::default(),
         },
         probes::router(Readiness::default(), metrics),
         request_timeout,

@@ -4,6 +4,7 @@
 //! processors read that row again.
 
 mod columns;
+mod owners;
 mod secrets;
 
 use chrono::{DateTime, Utc};
@@ -11,6 +12,7 @@ use sqlx::{PgConnection, PgExecutor};
 use uuid::Uuid;
 
 pub use columns::{AuthKey, AuthKind, Coalesce, MAX_AUTH_KEY_BYTES, Ordering, State};
+pub use owners::{ids, owners};
 pub use secrets::{
     Auth, MAX_SIGNING_KEYS, Secrets, SigningSecret, TooManyKeys, Unopened, reseal_all, seal_all,
 };

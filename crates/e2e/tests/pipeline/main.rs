@@ -12,6 +12,7 @@ mod misbehaviour;
 mod offsets;
 mod rebalance;
 mod signatures;
+mod statistics;
 mod system;
 mod transaction;
 mod unusual;
