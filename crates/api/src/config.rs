@@ -9,6 +9,7 @@ use common::attempt_log::AttemptLog;
 use common::human;
 use common::kafka::KafkaArgs;
 use common::secrets::SecretsArgs;
+use common::statistics::StatisticsArgs;
 use common::store::StoreArgs;
 use common::telemetry::TelemetryArgs;
 use outbound::EgressArgs;
@@ -19,6 +20,7 @@ use crate::command::Command;
 use crate::door::DoorArgs;
 use crate::server::ServerArgs;
 use crate::live;
+use crate::statistics::{Settings, percent};
 
 /// What it takes to serve everybody on an address that others reach.
 const I_KNOW: &str = "yes-i-know";
@@ -75,6 +77,15 @@ pub struct Config {
     /// How long a test delivery may take to a subscription that does not say; as for the processor.
     #[arg(long, env = "ATTEMPT_TIMEOUT", default_value = "10s", value_parser = human::duration)]
     pub attempt_timeout: Duration,
+    /// How many attempts should succeed, in percent: what error budgets are reckoned from
+    #[arg(long, env = "SLO_SUCCESS", default_value = "99.9", value_parser = percent)]
+    pub slo_success: f64,
+    /// After how long of nothing but failures a subscription is disabled; as for the processor.
+    #[arg(long, env = "DISABLE_AFTER", default_value = "5days", value_parser = human::duration)]
+    pub disable_after: Duration,
+    /// For how long statistics are kept; as for the processor.
+    #[command(flatten)]
+    pub statistics: StatisticsArgs,
     /// How long requests may go on after a signal to stop.
     #[arg(long, env = "API_DRAIN_TIMEOUT", default_value = "15s", value_parser = human::duration)]
     pub drain_timeout: Duration,
@@ -129,6 +140,7 @@ impl Config {
             self.drain_timeout,
         );
         self.oidc.check()?;
+        self.statistics.check()?;
         self.check_auth()
     }
 
@@ -157,6 +169,15 @@ impl Config {
             listeners: size(self.live_listeners),
             listeners_per_owner: size(self.live_listeners_per_owner),
             poll: self.live_poll,
+        }
+    }
+
+    /// What statistics are judged by.
+    pub(crate) fn settings_of_statistics(&self) -> Settings {
+        Settings {
+            kept: self.statistics,
+            slo_success: self.slo_success,
+            disable_after: self.disable_after,
         }
     }
 

@@ -90,6 +90,10 @@ pub fn base() -> OpenApi {
             "deliveries",
             "The record: what became of each event for each subscription, later or live.",
         ),
+        (
+            "statistics",
+            "What became of deliveries, and how the service is doing.",
+        ),
         ("access", "Who may use the API, and who changed what."),
         (
             "pages",

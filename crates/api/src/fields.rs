@@ -65,6 +65,13 @@ impl TryFrom<String> for Owner {
 #[serde(try_from = "String")]
 pub struct Text(String);
 
+impl Text {
+    /// As it was written.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 impl TryFrom<String> for Text {
     type Error = String;
 

@@ -1,7 +1,7 @@
 //! The API: subscriptions, replays, dead letters, and the document that describes them.
 //!
 //! `routes` puts together what the endpoint files (`subscriptions`, `preview`, `replays`,
-//! `dead_letters`, `deliveries`, `events`, `live`, `page`, `document`) serve; router and document come from the same source. Input
+//! `dead_letters`, `deliveries`, `events`, `live`, `statistics`, `page`, `document`) serve; router and document come from the same source. Input
 //! becomes a type that cannot be wrong in `fields` and `extract`, or an `error::ApiError`; nothing
 //! behind them checks again. `server` has the connections, `door` and `access` what each request passes. All SQL is in `common::store`; `log` looks things up in Kafka, `tester`
 //! makes test deliveries.
@@ -37,6 +37,7 @@ mod selection;
 mod server;
 mod service;
 mod state;
+mod statistics;
 mod store;
 mod subscriptions;
 mod tester;
@@ -51,5 +52,6 @@ pub use log::Log;
 pub use routes::{Api, routes};
 pub use server::{Server, ServerArgs, tls};
 pub use state::AppState;
+pub use statistics::Settings as StatisticsSettings;
 
 pub use tester::Tester;

@@ -113,6 +113,12 @@ impl Log {
             .await
     }
 
+    /// Where each partition ends.
+    pub(crate) async fn ends(&self) -> Result<Vec<(i32, i64)>, Error> {
+        let reader = self.turn().await?;
+        self.ask(reader, Reader::ends).await
+    }
+
     /// The ranges of the last `events` events, of each partition its share.
     pub(crate) async fn last(&self, events: i64) -> Result<Vec<Extent>, Error> {
         let reader = self.turn().await?;

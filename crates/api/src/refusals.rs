@@ -200,6 +200,15 @@ const STREAM: [Example; 2] = [
     || ApiError::TooManyListeners,
 ];
 
+/// What a route may answer that takes what is asked of the statistics.
+const STATISTICS: [Example; 1] = [|| ApiError::InvalidParameter {
+    name: "since".into(),
+    detail: "lies too far back: 1m is kept for 2d".into(),
+}];
+
+/// What a route may answer besides that takes nothing: no more.
+const NOTHING: [Example; 0] = [];
+
 macro_rules! refusals {
     ($($(#[$doc:meta])* $name:ident: $($examples:expr),*;)*) => {$(
         $(#[$doc])*
@@ -243,6 +252,10 @@ refusals! {
     CreateKey: BODY, KEY;
     /// Of a route that takes the id of a key alone.
     OneKey: API_KEY;
+    /// Of `GET /stats`.
+    Stats: NOTHING;
+    /// Of `GET /stats/timeseries`.
+    Timeseries: STATISTICS;
     /// Of a route that takes a query alone.
     List: PART;
     /// Of `GET /deliveries`.

@@ -71,6 +71,7 @@ impl Service {
             keyring,
             attempt_log: config.attempt_log,
             live: live.clone(),
+            statistics: config.settings_of_statistics(),
         };
         let admin = probes::router(readiness, metrics);
         let (tls, watch) = tls::load(&config.server).await?.unzip();

@@ -9,6 +9,7 @@ use sqlx::PgPool;
 use crate::access::Access;
 use crate::live::Live;
 use crate::log::Log;
+use crate::statistics;
 use crate::tester::Tester;
 
 /// Each handler takes the part it needs.
@@ -30,4 +31,6 @@ pub struct AppState {
     pub attempt_log: AttemptLog,
     /// What is recorded, as it is.
     pub live: Live,
+    /// What statistics are judged by.
+    pub statistics: statistics::Settings,
 }

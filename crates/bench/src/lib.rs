@@ -4,6 +4,7 @@
 //! `bench-isolation` asks what bad receivers cost the healthy ones, and what one costs that is far
 //! behind. Its figures compare cases of
 //! one run with each other: the machine, and who else works on it, are the same for all of them.
+//! `bench-stats` asks what the statistics cost.
 
 pub mod backlog;
 pub mod behind;
@@ -18,3 +19,4 @@ pub mod receiver;
 pub mod report;
 pub mod run;
 pub mod stage;
+pub mod statistics;

@@ -12,6 +12,7 @@ pub mod lifecycle;
 pub mod oauth2;
 pub mod probes;
 pub mod secrets;
+pub mod statistics;
 pub mod store;
 pub mod telemetry;
 pub mod topic;

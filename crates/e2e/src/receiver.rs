@@ -60,6 +60,8 @@ struct Manners {
     /// Requests it has in hand, and how many those were at most.
     in_hand: AtomicUsize,
     most_in_hand: AtomicUsize,
+    /// All requests, whatever became of them.
+    requests: AtomicUsize,
 }
 
 #[derive(Clone)]
@@ -84,6 +86,7 @@ impl Receiver {
             refused: Mutex::new(None),
             in_hand: AtomicUsize::new(0),
             most_in_hand: AtomicUsize::new(0),
+            requests: AtomicUsize::new(0),
         });
         let routes = Router::new()
             .route("/{path}", post(receive))
@@ -123,6 +126,11 @@ impl Receiver {
     /// What it answers with 422 from now on: every body with that in it.
     pub fn refuse(&self, text: Option<&'static str>) {
         *lock(&self.manners.refused) = text;
+    }
+
+    /// How many requests came, however they were answered.
+    pub fn requests(&self) -> usize {
+        self.manners.requests.load(Ordering::Relaxed)
     }
 
     /// How many requests it had in hand at once, at most.
@@ -170,6 +178,7 @@ struct InHand<'a>(&'a Manners);
 
 impl<'a> InHand<'a> {
     fn begin(manners: &'a Manners) -> Self {
+        manners.requests.fetch_add(1, Ordering::Relaxed);
         let now = manners.in_hand.fetch_add(1, Ordering::Relaxed) + 1;
         manners.most_in_hand.fetch_max(now, Ordering::Relaxed);
         Self(manners)

@@ -9,6 +9,7 @@ use common::attempt_log::AttemptLog;
 use common::human;
 use common::kafka::KafkaArgs;
 use common::secrets::SecretsArgs;
+use common::statistics::StatisticsArgs;
 use common::store::StoreArgs;
 use common::telemetry::TelemetryArgs;
 use outbound::EgressArgs;
@@ -91,6 +92,15 @@ pub struct Config {
     /// For how long the record of attempts is kept; whole days (UTC) are dropped.
     #[arg(long, env = "ATTEMPT_RETENTION", default_value = "14d", value_parser = human::duration)]
     pub attempt_retention: Duration,
+    /// How often what became of deliveries is counted in the database; a kill loses no more of it.
+    #[arg(long, env = "STATISTICS_INTERVAL", default_value = "1s", value_parser = human::duration)]
+    pub statistics_interval: Duration,
+    /// How many cities a minute, an hour or a day counts by themselves; all others are one.
+    #[arg(long, env = "STATISTICS_CITIES", default_value = "1000", value_parser = value_parser!(u64).range(0..=10_000))]
+    pub statistics_cities: u64,
+    /// For how long statistics are kept; as for the api.
+    #[command(flatten)]
+    pub statistics: StatisticsArgs,
     /// How long requests in flight are waited for when a partition moves to another replica.
     #[arg(long, env = "REVOKE_TIMEOUT", default_value = "2s", value_parser = human::duration)]
     pub revoke_timeout: Duration,
@@ -158,7 +168,8 @@ impl Config {
             "MEMORY_BUDGET ({} bytes) must be {MIN_BUDGET} or more",
             self.memory_budget,
         );
-        self.kafka.check()
+        self.kafka.check()?;
+        self.statistics.check()
     }
 
     /// What the lanes may hold.
@@ -219,6 +230,10 @@ mod tests {
             (
                 ["--memory-budget=1KiB", "--lease=60s"],
                 ["MEMORY_BUDGET", "1024 bytes"],
+            ),
+            (
+                ["--statistics-hours-kept=1day", "--lease=60s"],
+                ["STATISTICS_HOURS_KEPT", "STATISTICS_MINUTES_KEPT"],
             ),
         ] {
             let error = parsed(&flags).check().unwrap_err().to_string();

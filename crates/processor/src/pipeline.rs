@@ -153,6 +153,10 @@ impl Pipeline {
             flush_interval: self.config.flush_interval,
             flush_outcomes: size(self.config.flush_outcomes),
             log: self.config.attempt_log,
+            statistics: recorder::StatisticsSettings {
+                interval: self.config.statistics_interval,
+                max_cities: size(self.config.statistics_cities),
+            },
         };
         let links = recorder::Links {
             entries,

@@ -11,6 +11,7 @@ mod intake;
 mod operations;
 mod partitions;
 mod record;
+mod statistics;
 mod stretches;
 mod transaction;
 
@@ -27,16 +28,19 @@ use uuid::Uuid;
 
 pub use self::batch::Settled;
 pub use self::circuits::Note;
+pub use self::statistics::Settings as StatisticsSettings;
 pub use self::transaction::NoEvent;
 
 use self::batch::Rows;
 use self::circuits::Circuits;
 use self::partitions::{Moves, Partitions};
+use self::statistics::Statistics;
 use self::stretches::Stretches;
 use self::transaction::Flush;
 use crate::delivery::{Outcome, Ticket};
 use crate::event::Kind;
 use crate::observe;
+use crate::store::statistics_deltas::Delta;
 use crate::stretches::Key;
 
 /// How many payload bytes are written at once at most (one outcome more may pass it).
@@ -124,6 +128,7 @@ pub struct Settings {
     pub flush_interval: Duration,
     pub flush_outcomes: usize,
     pub log: AttemptLog,
+    pub statistics: StatisticsSettings,
 }
 
 /// The one writer of outcomes.
@@ -135,6 +140,7 @@ pub struct Recorder {
     partitions: Partitions,
     stretches: Stretches,
     circuits: Circuits,
+    statistics: Statistics,
     /// Taken from the channel and not looked at yet.
     inbox: VecDeque<Entry>,
     settled: Vec<Settled>,
@@ -152,6 +158,7 @@ enum Gathered {
 impl Recorder {
     pub fn new(db: PgPool, settings: Settings, links: Links) -> Self {
         Self {
+            statistics: Statistics::new(settings.statistics, settings.kind),
             db,
             settings,
             links,
@@ -173,7 +180,10 @@ impl Recorder {
             match gathered {
                 Gathered::Enough => {}
                 Gathered::Release(partitions, done) => self.release(&partitions, done),
-                Gathered::Closed => return,
+                Gathered::Closed => {
+                    self.statistics.hurry(Instant::now());
+                    return self.flush().await;
+                }
             }
         }
     }
@@ -193,7 +203,11 @@ impl Recorder {
                     return Gathered::Enough;
                 }
             }
-            match self.receive(deadline).await {
+            let statistics = self.statistics.due_at();
+            match self
+                .receive(deadline.into_iter().chain(statistics).min())
+                .await
+            {
                 None => return Gathered::Enough,
                 Some(0) => return Gathered::Closed,
                 Some(_) => {
@@ -244,6 +258,13 @@ impl Recorder {
     /// Commits what was gathered, however often that has to be tried.
     async fn flush(&mut self) {
         let (mut pause, began) = (FIRST_PAUSE, Instant::now());
+        // The same however often it is tried, under the same number: it is counted once.
+        let due = self.statistics.due(Instant::now());
+        let delta = due.as_ref().map(|(replica, number, tally)| Delta {
+            replica: *replica,
+            number: *number,
+            tally,
+        });
         loop {
             let moves = self.partitions.moves();
             let rows = Rows::of(
@@ -253,14 +274,14 @@ impl Recorder {
                 Instant::now(),
             );
             let nothing = moves.partitions.is_empty() && self.circuits.is_empty();
-            if nothing && self.settled.is_empty() {
-                return self.committed(&moves);
+            if nothing && self.settled.is_empty() && delta.is_none() {
+                return self.committed(&moves, false);
             }
-            match self.commit(&moves, &rows, &mut pause).await {
+            match self.commit(&moves, (&rows, delta), &mut pause).await {
                 None => {}
                 Some(fenced) if fenced.is_empty() => {
                     self.observe_flush(began);
-                    return self.committed(&moves);
+                    return self.committed(&moves, delta.is_some());
                 }
                 Some(fenced) => self.fenced(&fenced, &moves),
             }
@@ -275,7 +296,12 @@ impl Recorder {
     }
 
     /// One try: the partitions that refused it, or `None` if it failed and has to be made again.
-    async fn commit(&self, moves: &Moves, rows: &Rows, pause: &mut Duration) -> Option<Vec<i32>> {
+    async fn commit(
+        &self,
+        moves: &Moves,
+        (rows, delta): (&Rows, Option<Delta<'_>>),
+        pause: &mut Duration,
+    ) -> Option<Vec<i32>> {
         let flush = Flush {
             id: Uuid::now_v7(),
             topic: &self.settings.topic,
@@ -284,6 +310,7 @@ impl Recorder {
             malformed: &self.malformed,
             cursors: &self.stretches.cursors(),
             circuits: &self.circuits.rows(Instant::now()),
+            counted: delta,
             tells_dead: self.settings.kind == Kind::Readings,
         };
         match within_bound(flush.commit(&self.db)).await {
@@ -327,8 +354,11 @@ impl Recorder {
         self.forget(fenced);
     }
 
-    /// Tells what is durable now.
-    fn committed(&mut self, moves: &Moves) {
+    /// Tells what is durable now, and counts it for the statistics that are written next.
+    fn committed(&mut self, moves: &Moves, counted: bool) {
+        if counted {
+            self.statistics.committed();
+        }
         self.partitions.committed();
         self.stretches.committed();
         self.circuits.committed();
@@ -338,7 +368,9 @@ impl Recorder {
                 positions.extend(committed.map(|(partition, offset)| (*partition, *offset)));
             });
         }
+        let now = Instant::now();
         for settled in self.settled.drain(..) {
+            self.statistics.count(&settled, now);
             count(settled.outcome);
         }
         counter!(observe::MALFORMED).increment(self.malformed.len() as u64);

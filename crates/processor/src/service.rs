@@ -20,6 +20,7 @@ use crate::config::{Config, size};
 use crate::event::Kind;
 use crate::operations::Publisher;
 use crate::pipeline::{Pipeline, succeeding};
+use crate::statistics::{self, Folder};
 use crate::{maintenance, observe, open_files};
 
 /// A processor that holds its admin port and consumes nothing yet.
@@ -99,7 +100,15 @@ impl Service {
             attempt_retention: self.config.attempt_retention,
             disable_after: self.config.disable_after,
         };
+        let folder = Folder {
+            db: self.db.clone(),
+            settings: statistics::Settings {
+                kept: self.config.statistics,
+                max_cities: size(self.config.statistics_cities),
+            },
+        };
         tasks.spawn(publisher.run(stop.clone()));
+        tasks.spawn(succeeding(folder.run(stop.clone())));
         tasks.spawn(succeeding(maintenance::run(self.db, kept, stop.clone())));
         tasks.spawn(probes::serve(self.admin, self.routes, stop.clone()));
         join(tasks, &stop).await

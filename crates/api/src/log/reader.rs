@@ -86,6 +86,26 @@ impl Reader {
         Ok(partitions.map(MetadataPartition::id).collect())
     }
 
+    /// Where each partition ends, asked of all at once.
+    pub fn ends(&self) -> Result<Vec<(i32, i64)>, Error> {
+        let mut latest = TopicPartitionList::new();
+        for partition in self.partitions()? {
+            latest.add_partition_offset(&self.topic, partition, Offset::End)?;
+        }
+        if latest.count() == 0 {
+            return Ok(Vec::new());
+        }
+        let found = self.consumer.offsets_for_times(latest, CALL_LIMIT)?;
+        let mut ends = Vec::new();
+        for element in found.elements() {
+            element.error()?;
+            if let Offset::Offset(end) = element.offset() {
+                ends.push((element.partition(), end));
+            }
+        }
+        Ok(ends)
+    }
+
     /// The whole log.
     fn extent(&self) -> Result<Vec<Extent>, Error> {
         let extent = self.partitions()?.into_iter().map(|partition| {

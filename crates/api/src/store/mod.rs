@@ -1,5 +1,6 @@
-//! The tables that `api` alone uses.
+//! The tables that `api` alone uses, and what it alone asks of others.
 
 pub mod api_keys;
 pub mod audit;
+pub mod backlog;
 pub mod public_keys;

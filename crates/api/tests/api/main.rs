@@ -18,6 +18,7 @@ mod recorded;
 mod refusals;
 mod replays;
 mod secrets;
+mod statistics;
 mod subscriptions;
 mod support;
 mod test_delivery;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use api::{Access, AppState, DoorArgs, Live, LiveSettings, Log, Tester};
+use api::{Access, AppState, DoorArgs, Live, LiveSettings, Log, StatisticsSettings, Tester};
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
@@ -123,6 +123,7 @@ pub fn api_live(
             keyring: keyring(),
             attempt_log: AttemptLog::All,
             live,
+            statistics: StatisticsSettings::default(),
         },
         probes::router(Readiness::default(), metrics),
         door,

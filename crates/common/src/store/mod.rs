@@ -8,6 +8,7 @@ pub mod cursors;
 pub mod dead_letters;
 pub mod pending_deliveries;
 pub mod replays;
+pub mod statistics;
 pub mod subscriptions;
 pub mod undelivered;
 

@@ -5,6 +5,7 @@
 
 mod columns;
 pub mod owned;
+mod owners;
 mod secrets;
 
 use chrono::{DateTime, Utc};
@@ -12,6 +13,7 @@ use sqlx::{PgConnection, PgExecutor};
 use uuid::Uuid;
 
 pub use columns::{AuthKey, AuthKind, Coalesce, MAX_AUTH_KEY_BYTES, Ordering, State};
+pub use owners::{ids, owners};
 pub use secrets::{
     Auth, MAX_SIGNING_KEYS, Secrets, SigningSecret, TooManyKeys, Unopened, reseal_all, seal_all,
 };

@@ -13,6 +13,7 @@ mod offsets;
 mod rebalance;
 mod record;
 mod signatures;
+mod statistics;
 mod system;
 mod transaction;
 mod unusual;

@@ -1,6 +1,7 @@
 //! What the recorder takes in: where each entry counts.
 
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{Entry, NoEvent, Positions, Recorder, Settled};
@@ -20,7 +21,10 @@ impl Recorder {
                 self.stretches.forget(partition);
                 self.partitions.add(partition, epoch, next_offset);
             }
-            Entry::Received { at, deliveries } => self.partitions.receive(&at, deliveries),
+            Entry::Received { at, deliveries } => {
+                self.partitions.receive(&at, deliveries);
+                self.statistics.receive(Instant::now());
+            }
             Entry::Settled(settled) => self.take_settled(settled),
             Entry::Malformed(malformed) => self.take_malformed(malformed),
             Entry::Noted {

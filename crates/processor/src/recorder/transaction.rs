@@ -16,6 +16,7 @@ use super::operations;
 use super::partitions::Moves;
 use super::stretches::Cursors;
 use crate::event::{Record, derived_id};
+use crate::store::statistics_deltas::{self, Delta};
 use crate::store::{self, progress, settled_ahead};
 
 /// A record that is no event, and why.
@@ -35,6 +36,8 @@ pub struct Flush<'a> {
     pub malformed: &'a [NoEvent],
     pub cursors: &'a Cursors,
     pub circuits: &'a circuits::Rows,
+    /// What was counted before.
+    pub counted: Option<Delta<'a>>,
     /// Whether dead letters are told of.
     pub tells_dead: bool,
 }
@@ -186,7 +189,10 @@ impl Flush<'_> {
             undelivered::add_all(&mut *db, &self.rows.undelivered()).await?;
         }
         if !self.rows.attempts.keys.is_empty() {
-            attempts::insert_all(db, self.topic, &self.rows.attempts).await?;
+            attempts::insert_all(&mut *db, self.topic, &self.rows.attempts).await?;
+        }
+        if let Some(delta) = self.counted {
+            statistics_deltas::insert(db, delta).await?;
         }
         Ok(())
     }

@@ -9,6 +9,8 @@
 pub mod operations;
 pub mod progress;
 pub mod settled_ahead;
+pub mod statistics_deltas;
+pub mod statistics_minutes;
 pub mod totals;
 
 /// The one shard there is, until a fan-out is split by subscription over replicas.
