@@ -8,6 +8,7 @@ pub mod filter;
 pub mod human;
 pub mod kafka;
 pub mod lifecycle;
+pub mod oauth2;
 pub mod probes;
 pub mod secrets;
 pub mod store;

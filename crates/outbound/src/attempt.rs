@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use crate::connection::Connection;
 use crate::control::Control;
+use crate::oauth2::Postponed;
 use crate::verdict::{Failure, Verdict};
 
 /// One POST, and what it means.
@@ -66,6 +67,17 @@ impl Attempt {
             connection: None,
             reused: false,
             first_byte: None,
+        }
+    }
+
+    /// One that was not made, since no token was to be had for it.
+    pub(crate) fn postponed(postponed: Postponed, started_at: Instant) -> Self {
+        let failure = Failure::Token(postponed.failure);
+        Self {
+            verdict: Verdict::Postponed {
+                after: postponed.after,
+            },
+            ..Self::failed(failure, started_at, started_at.elapsed())
         }
     }
 

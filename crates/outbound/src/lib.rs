@@ -11,6 +11,7 @@ mod connector;
 mod control;
 mod egress;
 mod identity;
+pub mod oauth2;
 mod outgoing;
 mod payload;
 mod resolver;

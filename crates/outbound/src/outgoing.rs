@@ -5,7 +5,9 @@ use chrono::Utc;
 use common::event::{
     TRACEPARENT, WEBHOOK_ATTEMPT, WEBHOOK_ID, WEBHOOK_SIGNATURE, WEBHOOK_TIMESTAMP,
 };
-use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, InvalidHeaderValue};
+use http::header::{
+    AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, InvalidHeaderValue,
+};
 use uuid::Uuid;
 
 use crate::target::Target;
@@ -17,7 +19,7 @@ pub const WEBHOOK_REPLAY: &str = "webhook-replay";
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// How many headers an attempt adds to its target's, at most.
-const ADDED: usize = 7;
+const ADDED: usize = 8;
 
 /// An event on its way to one target, for the `number`th time.
 #[derive(Clone, Debug)]
@@ -48,12 +50,16 @@ pub(crate) enum InvalidOutgoing {
 }
 
 impl Outgoing<'_> {
-    /// The target's headers and this attempt's, in one map that is allocated once.
+    /// The target's headers and this attempt's, the token's too, in one map that is allocated once.
     ///
     /// # Errors
     /// That a value does not fit in a header, or that the target's keys have all ended. Nothing is
     /// left out for that, and no value can end its header and begin another.
-    pub(crate) fn headers(&self, target: &Target) -> Result<HeaderMap, InvalidOutgoing> {
+    pub(crate) fn headers(
+        &self,
+        target: &Target,
+        token: Option<&HeaderValue>,
+    ) -> Result<HeaderMap, InvalidOutgoing> {
         let mut headers = HeaderMap::with_capacity(target.headers.len() + ADDED);
         // Appended, and not inserted: a target may have several of one name.
         for (name, value) in &target.headers {
@@ -76,6 +82,9 @@ impl Outgoing<'_> {
         }
         if let Some(replay) = self.replay {
             put(WEBHOOK_REPLAY, HeaderValue::from_str(&replay.to_string())?);
+        }
+        if let Some(token) = token {
+            headers.insert(AUTHORIZATION, token.clone());
         }
         let content_type = self.content_type.map(HeaderValue::from_str);
         headers.insert(CONTENT_TYPE, content_type.unwrap_or(Ok(JSON))?);

@@ -5,13 +5,13 @@
 //! request goes out a second time only if the first went into a connection that was there before
 //! and ended without a byte of an answer: then nobody can have been listening.
 
-mod failure;
+pub(crate) mod failure;
 mod heard;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Method, Request, Response};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper_util::client::legacy::connect::capture_connection;
 use hyper_util::client::legacy::{self, Client};
@@ -19,7 +19,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::ClientConfig;
 use rustls::crypto::ring;
 use rustls_platform_verifier::Verifier;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use self::heard::Heard;
 use crate::attempt::Attempt;
@@ -27,6 +27,7 @@ use crate::connection::Connection;
 use crate::connector::{Connector, Settings};
 use crate::egress::Egress;
 use crate::identity::ClientIdentity;
+use crate::oauth2::{self, Bearer, Grant, Postponed, Renewal, TokenError, Tokens};
 use crate::outgoing::Outgoing;
 use crate::payload::{Payload, Sent};
 use crate::target::Target;
@@ -60,6 +61,8 @@ pub struct Sender {
     pooled: Client<Connector, Payload>,
     /// Opens a connection for every request.
     fresh: Client<Connector, Payload>,
+    /// Of all targets that need one.
+    tokens: Tokens,
 }
 
 impl Sender {
@@ -86,7 +89,11 @@ impl Sender {
     /// # Errors
     /// That the certificate and its key do not go together, or are of no use.
     pub fn with_identity(&self, identity: &ClientIdentity) -> Result<Self, rustls::Error> {
-        self.connector.with_identity(identity).map(Self::with)
+        let connector = self.connector.with_identity(identity)?;
+        Ok(Self {
+            tokens: self.tokens.clone(),
+            ..Self::with(connector)
+        })
     }
 
     fn with(connector: Connector) -> Self {
@@ -99,9 +106,11 @@ impl Sender {
                 .set_host(false)
                 .build(connector.clone())
         };
+        let fresh = client(0);
         Self {
             pooled: client(IDLE_PER_HOST),
-            fresh: client(0),
+            tokens: Tokens::new(fresh.clone()),
+            fresh,
             connector,
         }
     }
@@ -116,13 +125,63 @@ impl Sender {
         }
     }
 
-    /// Posts to the target; by the target's own sender, if it has one.
+    /// Posts to the target; by the target's own sender, if it has one. Where the target needs a
+    /// token, and refuses the one that was held, it is asked once more with another.
     pub async fn attempt(&self, target: &Target, outgoing: &Outgoing<'_>) -> Attempt {
         let started_at = Instant::now();
+        let Some(client) = &target.client else {
+            return self.once(target, outgoing, None, started_at).await;
+        };
+        let authorized = self.authorized(target, client, outgoing, started_at);
+        let attempt = authorized.await;
+        attempt.unwrap_or_else(|postponed| Attempt::postponed(postponed, started_at))
+    }
+
+    async fn authorized(
+        &self,
+        target: &Target,
+        client: &oauth2::Client,
+        outgoing: &Outgoing<'_>,
+        started_at: Instant,
+    ) -> Result<Attempt, Postponed> {
+        let deadline = started_at + target.timeout;
+        let token = self.tokens.token(client, deadline).await?;
+        let with = |token: Bearer| async move {
+            let header = Some(&token.header);
+            let attempt = self.once(target, outgoing, header, started_at).await;
+            (attempt, token)
+        };
+        let (first, token) = with(token).await;
+        if first.status != Some(StatusCode::UNAUTHORIZED.as_u16()) {
+            return Ok(first);
+        }
+        match self.tokens.renewed(client, &token, deadline).await? {
+            Renewal::Token(another) => Ok(with(another).await.0),
+            Renewal::Stands => Ok(first),
+        }
+    }
+
+    /// Fetches a token for that target, whatever is held, and tells what was granted; `None` for a
+    /// target that needs none. It takes no longer than an attempt may.
+    pub async fn test_token(&self, target: &Target) -> Option<Result<Grant, TokenError>> {
+        let fetching = self.tokens.fetch(target.client.as_ref()?);
+        let fetched = timeout(target.timeout, fetching).await;
+        let granted = fetched.unwrap_or(Err(TokenError::TimedOut));
+        Some(granted.map(|granted| granted.grant))
+    }
+
+    /// One POST of an attempt that began at `started_at`, by whose deadline it ends.
+    async fn once(
+        &self,
+        target: &Target,
+        outgoing: &Outgoing<'_>,
+        token: Option<&HeaderValue>,
+        started_at: Instant,
+    ) -> Attempt {
         let sent = Sent::default();
         let mut heard = Heard::default();
         let sender = target.sender.as_ref().unwrap_or(self);
-        let exchange = sender.exchange(target, outgoing, &sent, &mut heard);
+        let exchange = sender.exchange((target, outgoing, token), &sent, &mut heard);
         let ended = timeout_at(started_at + target.timeout, exchange).await;
         let sent_at = sent.get().copied();
         let failure = match ended {
@@ -137,18 +196,14 @@ impl Sender {
     /// One request and its response.
     async fn exchange(
         &self,
-        target: &Target,
-        outgoing: &Outgoing<'_>,
+        what: (&Target, &Outgoing<'_>, Option<&HeaderValue>),
         sent: &Sent,
         heard: &mut Heard,
     ) -> Result<(), Failure> {
         let began_at = Instant::now();
-        let response = match self
-            .post(&self.pooled, request(target, outgoing, sent)?)
-            .await
-        {
+        let response = match self.post(&self.pooled, request(what, sent)?).await {
             Err(error) if heard.broke(&error, began_at) => {
-                let again = request(target, outgoing, sent)?;
+                let again = request(what, sent)?;
                 let again = self.post(&self.fresh, again).await;
                 again.inspect_err(|error| {
                     heard.broke(error, began_at);
@@ -186,11 +241,10 @@ impl Sender {
 }
 
 fn request(
-    target: &Target,
-    outgoing: &Outgoing<'_>,
+    (target, outgoing, token): (&Target, &Outgoing<'_>, Option<&HeaderValue>),
     sent: &Sent,
 ) -> Result<Request<Payload>, Failure> {
-    let headers = outgoing.headers(target);
+    let headers = outgoing.headers(target, token);
     let mut request = Request::new(Payload::new(outgoing.payload.clone(), sent.clone()));
     *request.method_mut() = Method::POST;
     *request.uri_mut() = target.uri.clone();

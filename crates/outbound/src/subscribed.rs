@@ -11,6 +11,7 @@ use http::header::AUTHORIZATION;
 use secrecy::ExposeSecret;
 use signature::{InvalidKey, Signer};
 
+use crate::oauth2::Client;
 use crate::target::Target;
 
 impl Target {
@@ -28,20 +29,24 @@ impl Target {
         target.sign_with(signer.context("reading the keys it is signed with")?);
         target
             .authenticate(&secrets.auth)
-            .context("its auth does not fit in a header")?;
+            .context("its auth does not fit in a request")?;
         Ok(target)
     }
 
-    fn authenticate(&mut self, auth: &Auth) -> Result<(), http::Error> {
+    fn authenticate(&mut self, auth: &Auth) -> anyhow::Result<()> {
         match auth {
             Auth::None => Ok(()),
             Auth::Bearer { token } => Ok(self.authorize(token.expose())?),
             Auth::Basic { username, password } => {
                 let both = format!("{username}:{}", password.expose_secret());
                 let basic = format!("Basic {}", STANDARD.encode(both));
-                self.add_header(AUTHORIZATION.as_str(), &basic)
+                Ok(self.add_header(AUTHORIZATION.as_str(), &basic)?)
             }
-            Auth::Header { name, value } => self.add_header(name, value.expose_secret()),
+            Auth::Header { name, value } => Ok(self.add_header(name, value.expose_secret())?),
+            Auth::Oauth2(credentials) => {
+                self.authorize_by(Client::new(credentials)?);
+                Ok(())
+            }
         }
     }
 }

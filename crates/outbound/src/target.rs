@@ -8,6 +8,7 @@ use http::uri::{Authority, Uri};
 use signature::Signer;
 use url::Url;
 
+use crate::oauth2::Client;
 use crate::sender::Sender;
 
 /// Tells a receiver that an event did not happen: `true`.
@@ -22,6 +23,8 @@ pub struct Target {
     pub(crate) signer: Option<Signer>,
     /// Who sends to it, if not who is asked to.
     pub(crate) sender: Option<Sender>,
+    /// As whom a token is asked for, which each POST then carries.
+    pub(crate) client: Option<Client>,
 }
 
 /// Why an endpoint is none.
@@ -50,25 +53,14 @@ impl Target {
     /// # Errors
     /// Why no event can go there.
     pub fn new(url: &str, timeout: Duration) -> Result<Self, InvalidTarget> {
-        let mut url = Url::parse(url)?;
-        if !matches!(url.scheme(), "http" | "https") {
-            return Err(InvalidTarget::NotHttp);
-        }
-        // They fail only where there is no host.
-        let bare = url.set_username("").and_then(|()| url.set_password(None));
-        bare.map_err(|()| InvalidTarget::NotHttp)?;
-        let uri: Uri = url.as_str().parse().map_err(http::Error::from)?;
-        let authority = uri.authority().map_or("", Authority::as_str);
-        let host = HeaderValue::from_str(authority).map_err(http::Error::from)?;
-        let mut headers = HeaderMap::new();
-        headers.insert(header::HOST, host);
-        headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
+        let (uri, headers) = endpoint(url)?;
         Ok(Self {
             uri,
             headers,
             timeout,
             signer: None,
             sender: None,
+            client: None,
         })
     }
 
@@ -106,11 +98,35 @@ impl Target {
         self.sender = Some(sender);
     }
 
+    /// Lets every POST carry a token that this client is given.
+    pub fn authorize_by(&mut self, client: Client) {
+        self.client = Some(client);
+    }
+
     /// Lets every POST say that what it carries is a test.
     pub fn mark_as_test(&mut self) {
         let test = HeaderName::from_static(WEBHOOK_TEST);
         self.headers.insert(test, HeaderValue::from_static("true"));
     }
+}
+
+/// What a request to that URL is for, and the headers by which it says so and who we are. The URL's
+/// credentials are left out.
+pub(crate) fn endpoint(url: &str) -> Result<(Uri, HeaderMap), InvalidTarget> {
+    let mut url = Url::parse(url)?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(InvalidTarget::NotHttp);
+    }
+    // They fail only where there is no host.
+    let bare = url.set_username("").and_then(|()| url.set_password(None));
+    bare.map_err(|()| InvalidTarget::NotHttp)?;
+    let uri: Uri = url.as_str().parse().map_err(http::Error::from)?;
+    let authority = uri.authority().map_or("", Authority::as_str);
+    let host = HeaderValue::from_str(authority).map_err(http::Error::from)?;
+    let mut headers = HeaderMap::new();
+    headers.insert(header::HOST, host);
+    headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
+    Ok((uri, headers))
 }
 
 #[cfg(test)]

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
+use crate::oauth2::TokenFailure;
+
 /// What one attempt means for its delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -17,6 +19,12 @@ pub enum Verdict {
     },
     /// 410 Gone: the receiver wants no more of this.
     Reject,
+    /// No token was to be had for it, which is no fault of the receiver: it was not attempted, and
+    /// is to be after that time.
+    Postponed {
+        /// When a token may be had again.
+        after: Duration,
+    },
 }
 
 impl Verdict {
@@ -26,6 +34,7 @@ impl Verdict {
             Self::Delivered => "delivered",
             Self::Retry { .. } => "retry",
             Self::Reject => "reject",
+            Self::Postponed { .. } => "postponed",
         }
     }
 }
@@ -67,6 +76,8 @@ pub enum Failure {
     Proxy,
     /// The event fits in no request, or no key is left to sign it with: nothing was sent.
     InvalidRequest,
+    /// No token was to be had.
+    Token(TokenFailure),
 }
 
 impl Failure {
@@ -90,6 +101,7 @@ impl Failure {
             Self::BlockedAddress => "blocked_address",
             Self::Proxy => "proxy",
             Self::InvalidRequest => "invalid_request",
+            Self::Token(failure) => failure.label(),
         }
     }
 }

@@ -85,6 +85,10 @@ pub enum Outcome {
     Retry {
         after: Duration,
     },
+    /// So it does, and no attempt of it is used up: no token was to be had for it.
+    Postponed {
+        after: Duration,
+    },
     DeadLettered {
         reason: Reason,
     },
@@ -105,6 +109,7 @@ impl Outcome {
         match verdict {
             Verdict::Delivered => Self::Delivered,
             Verdict::Reject => dead(Reason::Gone),
+            Verdict::Postponed { after } => Self::Postponed { after },
             Verdict::Retry { after } => schedule
                 .delay(made, jitter, after)
                 .map_or(dead(Reason::Exhausted), |after| Self::Retry { after }),
@@ -116,6 +121,11 @@ impl Outcome {
         after: Duration::ZERO,
     };
 
+    /// Whether it waits as a pending delivery.
+    pub fn is_pending(self) -> bool {
+        matches!(self, Self::Retry { .. } | Self::Postponed { .. })
+    }
+
     /// As metrics name it.
     pub fn label(self) -> &'static str {
         match self {
@@ -124,6 +134,7 @@ impl Outcome {
                 after: Duration::ZERO,
             } => "parked",
             Self::Retry { .. } => "retry",
+            Self::Postponed { .. } => "postponed",
             Self::DeadLettered { .. } => "dead_lettered",
             Self::Ended => "ended",
             Self::Expired => "expired",
@@ -194,6 +205,7 @@ pub(crate) mod tests {
         let schedule: Schedule = "10s".parse().unwrap();
         let retry = Verdict::Retry { after: None };
         let after = Duration::from_secs(5);
+        let postponed = Verdict::Postponed { after };
         let dead = |reason| Outcome::DeadLettered { reason };
         for (verdict, made, outcome) in [
             (Verdict::Delivered, 1, Outcome::Delivered),
@@ -201,6 +213,9 @@ pub(crate) mod tests {
             (Verdict::Reject, 1, dead(Reason::Gone)),
             (retry, 1, Outcome::Retry { after }),
             (retry, 2, dead(Reason::Exhausted)),
+            (postponed, 1, Outcome::Postponed { after }),
+            // The last attempt is still to be made.
+            (postponed, 9, Outcome::Postponed { after }),
         ] {
             assert_eq!(
                 Outcome::of(verdict, made, &schedule, 0.0),

@@ -27,7 +27,7 @@ pub fn describe_metrics() {
         MISSING,
         "Offsets that retention removed before they were read"
     );
-    describe_counter!(ATTEMPTS, "Attempts made, by verdict");
+    describe_counter!(ATTEMPTS, "Attempts made or postponed, by verdict");
     describe_counter!(OUTCOMES, "Outcomes recorded, by outcome");
     describe_histogram!(
         DELIVERY_SECONDS,

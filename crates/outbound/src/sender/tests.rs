@@ -9,6 +9,7 @@ mod promises;
 mod proxied;
 mod signed;
 mod tls;
+mod tokens;
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -81,9 +81,11 @@ impl Engine {
         if matches!(delivery.source, Source::CatchUp) {
             self.plan_soon();
         }
+        // What was postponed is no attempt: nothing of it is recorded, and it has as many left.
+        let was_made = !matches!(outcome, Outcome::Postponed { .. });
         self.outbox.push_back(Entry::Settled(Settled {
             delivery,
-            attempt: Some(attempt),
+            attempt: was_made.then_some(attempt),
             outcome,
             supersedes: subscription.policy.coalesces,
         }));
@@ -106,7 +108,7 @@ impl Engine {
         }
         let ticket = &delivery.ticket;
         let lane = (subscription.id, ticket.partition);
-        if !matches!(outcome, Outcome::Retry { .. }) {
+        if !outcome.is_pending() {
             self.blocked.remove(lane, key, ticket.offset);
             return;
         }
@@ -150,7 +152,7 @@ impl Engine {
     pub(super) fn settle(&mut self, delivery: Delivery, outcome: Outcome) {
         if let Some(key) = &delivery.event.key
             && delivery.lease().is_some()
-            && !matches!(outcome, Outcome::Retry { .. })
+            && !outcome.is_pending()
         {
             let lane = (delivery.subscription_id, delivery.ticket.partition);
             self.blocked.remove(lane, key, delivery.ticket.offset);

@@ -313,11 +313,14 @@ fn lowest<'a>(tickets: impl Iterator<Item = &'a Ticket>, partition: i32) -> Opti
     there.map(|ticket| ticket.offset).min()
 }
 
-/// How long the receiver asked not to be bothered, if that is long: its circuit opens for that.
+/// How long the receiver asked not to be bothered, or no token will be had for it, if that is long:
+/// its circuit opens for that.
 fn asked_to_wait(attempt: &Attempt) -> Option<Duration> {
     match (attempt.control, attempt.verdict) {
         (Some(Control::Pause(wait)), _) => Some(wait),
-        (_, Verdict::Retry { after: Some(wait) }) if wait >= LONG_WAIT => {
+        (_, Verdict::Retry { after: Some(wait) } | Verdict::Postponed { after: wait })
+            if wait >= LONG_WAIT =>
+        {
             Some(wait.min(RETRY_AFTER_LIMIT))
         }
         _ => None,

@@ -1,9 +1,14 @@
 //! The engine between channels, without Kafka and Postgres.
 
+use std::collections::BTreeMap;
+
 use super::*;
+use common::oauth2::{ClientAuth, ClientCredentials};
 use outbound::{Egress, EgressArgs};
 use tokio::task::JoinSet;
 
+use crate::delivery::Outcome;
+use crate::recorder::{Note, Settled};
 use crate::subscription::tests::subscription;
 
 const EVENT: &str =
@@ -333,4 +338,48 @@ async fn a_partition_that_comes_with_cursors_gives_their_subscriptions_nothing_b
     beyond.partition = 1;
     outside.records.send(beyond).await.unwrap();
     assert_eq!(outside.received().await, (5, 0));
+}
+
+#[tokio::test]
+async fn what_has_no_token_is_postponed_without_an_attempt_and_its_circuit_hears_why() {
+    let budget = Budget::new(1_000_000);
+    let mut outside = Outside::with(&budget, HashSet::new()).await;
+    let mut wanting = subscription("http://127.0.0.1:9/");
+    let credentials = ClientCredentials {
+        // Nobody listens there.
+        token_url: "http://127.0.0.1:9/token".into(),
+        client_id: "sensor".into(),
+        client_auth: ClientAuth::ClientSecretPost {
+            client_secret: "hunter2".into(),
+        },
+        scope: None,
+        audience: None,
+        extra: BTreeMap::new(),
+    };
+    let client = outbound::oauth2::Client::new(&credentials).unwrap();
+    wanting.target.authorize_by(client);
+    let id = wanting.id;
+    let change = all(vec![Arc::new(wanting)], vec![]);
+    outside.changes.send(change).await.unwrap();
+    tokio::task::yield_now().await;
+    outside.records.send(record(&budget, 0, 1)).await.unwrap();
+    assert_eq!(outside.received().await, (0, 1));
+    let Entry::Noted {
+        subscription_id,
+        note: Note::Failing { class, .. },
+    } = outside.recorded().await
+    else {
+        panic!("it is noted");
+    };
+    assert_eq!((subscription_id, class), (id, "oauth2_unavailable"));
+    let Entry::Settled(Settled {
+        attempt: None,
+        outcome: Outcome::Postponed { .. },
+        delivery,
+        ..
+    }) = outside.recorded().await
+    else {
+        panic!("it is postponed");
+    };
+    assert_eq!(delivery.attempts, 0);
 }

@@ -248,8 +248,8 @@ fn is_free(keys: &HashSet<String>, delivery: &Delivery) -> bool {
     key.is_none_or(|key| !keys.contains(key))
 }
 
-/// Whether the breaker counts a failure: those that say that the receiver, and not this one
-/// request, is not well.
+/// Whether the breaker counts a failure: those that say that the receiver, or who gives the tokens for
+/// it, and not this one request, is not well.
 fn counts(failure: Failure) -> bool {
     match failure {
         Failure::Dns
@@ -262,7 +262,8 @@ fn counts(failure: Failure) -> bool {
         | Failure::Aborted
         | Failure::Proxy
         | Failure::Http429
-        | Failure::Http5xx => true,
+        | Failure::Http5xx
+        | Failure::Token(_) => true,
         Failure::Protocol
         | Failure::Redirect
         | Failure::Gone

@@ -1,6 +1,6 @@
 //! What one transaction writes: outcomes, turned into rows column by column. Pure.
 //!
-//! | the delivery came from | delivered, ended | retry | dead |
+//! | the delivery came from | delivered, ended | retry, postponed | dead |
 //! | --- | --- | --- | --- |
 //! | the log | no row | a pending row is added | a dead letter is added |
 //! | a pending row under lease | the row goes | the row waits again | a dead letter takes its place |
@@ -55,7 +55,7 @@ impl Settled {
     pub fn bytes_to_write(&self) -> usize {
         match self.outcome {
             Outcome::Delivered | Outcome::Ended | Outcome::Expired | Outcome::Superseded => 0,
-            Outcome::Retry { .. } | Outcome::DeadLettered { .. } => {
+            Outcome::Retry { .. } | Outcome::Postponed { .. } | Outcome::DeadLettered { .. } => {
                 self.delivery.event.payload.len()
             }
         }
@@ -170,8 +170,10 @@ impl Rows {
                     self.end(settled, lease);
                 }
             }
-            (Outcome::Retry { after }, None) => self.add(settled, after.as_secs_f64()),
-            (Outcome::Retry { after }, Some(lease)) => {
+            (Outcome::Retry { after } | Outcome::Postponed { after }, None) => {
+                self.add(settled, after.as_secs_f64());
+            }
+            (Outcome::Retry { after } | Outcome::Postponed { after }, Some(lease)) => {
                 let rows = &mut self.rescheduled;
                 push_key(&mut rows.keys, &settled.delivery);
                 rows.leases.push(lease);
@@ -315,6 +317,24 @@ mod tests {
         assert_eq!(made(lease, Outcome::Ended), (0, 0, 1, 0));
         assert_eq!(made(lease, Outcome::PARKED), (0, 1, 0, 0));
         assert_eq!(made(lease, dead), (0, 0, 1, 1));
+    }
+
+    #[test]
+    fn what_is_postponed_waits_with_as_many_attempts_as_before_and_none_is_recorded() {
+        let after = Duration::from_secs(4);
+        for lease in [None, Some(Uuid::max())] {
+            let postponed = Settled {
+                attempt: None,
+                ..settled(5, lease, Outcome::Postponed { after })
+            };
+            let rows = Rows::of(&[postponed], &partitions(), Instant::now());
+            assert!(rows.attempts.numbers.is_empty());
+            let (made, waits) = match lease {
+                None => (&rows.added.deliveries.attempts, &rows.added.delays_seconds),
+                Some(_) => (&rows.rescheduled.attempts, &rows.rescheduled.delays_seconds),
+            };
+            assert_eq!((&**made, &**waits), (&[2][..], &[4.0][..]));
+        }
     }
 
     #[test]

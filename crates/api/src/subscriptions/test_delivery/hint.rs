@@ -1,5 +1,6 @@
 //! What to do about an attempt, in a line. Pure.
 
+use outbound::oauth2::{ErrorCode, TokenFailure};
 use outbound::{Attempt, Control, Failure};
 
 /// The line for that attempt.
@@ -16,7 +17,9 @@ pub fn of(attempt: &Attempt) -> &'static str {
 
 fn refused(status: u16) -> &'static str {
     match status {
-        401 | 403 => "it does not know us: compare `auth_key` with what the receiver expects",
+        401 | 403 => {
+            "it does not know us: compare `auth_key` or `auth` with what the receiver expects"
+        }
         404 | 405 => "nothing takes a POST at this path: check the path of `url`",
         408 => "it did not get the request in time: look at the network between",
         413 => "the event is too large for it: raise the receiver's limit on bodies",
@@ -55,6 +58,39 @@ fn failed(failure: Failure) -> &'static str {
         }
         Failure::Proxy => "the egress proxy cannot be used: have the operator look at it",
         Failure::InvalidRequest => "the event fits in no request: look at its id",
+        Failure::Token(failure) => no_token(failure),
+    }
+}
+
+/// The line for a token that was not to be had.
+pub fn no_token(failure: TokenFailure) -> &'static str {
+    match failure {
+        TokenFailure::Unavailable => {
+            "no token was to be had: see whether the token endpoint runs, answers in time, and is at \
+             `auth.token_url`"
+        }
+        TokenFailure::Blocked => {
+            "the rules of egress forbid the token endpoint: use another `auth.token_url`, or have the \
+             operator allow it (`EGRESS_ALLOW`, `EGRESS_PORTS`)"
+        }
+        TokenFailure::Refused(ErrorCode::InvalidClient) => {
+            "the token endpoint does not know the client: compare `auth.client_id`, its secret or \
+             key, and `auth.client_auth` with what is registered there"
+        }
+        TokenFailure::Refused(ErrorCode::InvalidScope) => {
+            "the token endpoint does not grant this: check `auth.scope`"
+        }
+        TokenFailure::Refused(ErrorCode::UnauthorizedClient | ErrorCode::UnsupportedGrantType) => {
+            "the token endpoint gives the client no tokens by client credentials: allow it there"
+        }
+        TokenFailure::Refused(ErrorCode::InvalidRequest | ErrorCode::InvalidGrant) => {
+            "the token endpoint wants the request to be another: check `auth.audience` and \
+             `auth.extra`"
+        }
+        TokenFailure::BadResponse => {
+            "what the token endpoint answers is no bearer token: check `auth.token_url`"
+        }
+        TokenFailure::BadKey => "its private key signs nothing: set `auth` anew",
     }
 }
 

@@ -62,6 +62,8 @@ pub enum AuthKind {
     Basic,
     /// A header of its own.
     Header,
+    /// `Authorization: Bearer …`, with a token that a token endpoint gives.
+    Oauth2,
 }
 
 impl AuthKind {
@@ -73,6 +75,7 @@ impl AuthKind {
             Self::Bearer => "bearer",
             Self::Basic => "basic",
             Self::Header => "header",
+            Self::Oauth2 => "oauth2",
         }
     }
 }

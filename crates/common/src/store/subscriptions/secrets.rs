@@ -8,6 +8,7 @@ use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::{AuthKey, AuthKind, Row};
+use crate::oauth2::ClientCredentials;
 use crate::secrets::{Keyring, OpenError, Sealed};
 
 /// How many keys sign a subscription's deliveries at once, at most.
@@ -65,6 +66,8 @@ pub enum Auth {
         #[serde(serialize_with = "exposed")]
         value: SecretString,
     },
+    /// `Authorization: Bearer …`, with a token that a token endpoint gives (RFC 6749, section 4.4).
+    Oauth2(ClientCredentials),
 }
 
 /// More keys would sign at once than may: it was exchanged again and again within grace periods.
@@ -173,6 +176,7 @@ impl Auth {
             Self::Bearer { .. } => AuthKind::Bearer,
             Self::Basic { .. } => AuthKind::Basic,
             Self::Header { .. } => AuthKind::Header,
+            Self::Oauth2(_) => AuthKind::Oauth2,
         }
     }
 }
@@ -297,9 +301,12 @@ fn exposed_key<S: Serializer>(key: &AuthKey, to: S) -> Result<S::Ok, S::Error> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use chrono::TimeDelta;
 
     use super::*;
+    use crate::oauth2::ClientAuth;
 
     fn key(text: &str) -> SecretString {
         text.into()
@@ -362,6 +369,17 @@ mod tests {
                 name: "x-key".into(),
                 value: key("hunter2"),
             },
+            Auth::Oauth2(ClientCredentials {
+                token_url: "https://a/".into(),
+                client_id: "b".into(),
+                client_auth: ClientAuth::PrivateKeyJwt {
+                    private_key: key("hunter2"),
+                    key_id: None,
+                },
+                scope: None,
+                audience: Some("c".into()),
+                extra: BTreeMap::from([("d".into(), key("hunter2"))]),
+            }),
         ] {
             let secrets = Secrets::new(key("whsec_hunter2"), auth);
             let opened = Secrets::open(&keyring, id, &secrets.seal(&keyring, id)).unwrap();
