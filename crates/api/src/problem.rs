@@ -39,6 +39,9 @@ pub enum Code {
     NameTaken,
     /// The subscription is disabled.
     SubscriptionDisabled,
+    /// The subscription's deliveries are given no tokens.
+    #[serde(rename = "not_oauth2")]
+    NotOAuth2,
     /// The replay is completed.
     ReplayCompleted,
     /// The body is larger than 1 MiB.
@@ -69,9 +72,10 @@ impl Code {
             Self::NotFound | Self::UnknownRoute => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::SlowBody => StatusCode::REQUEST_TIMEOUT,
-            Self::NameTaken | Self::SubscriptionDisabled | Self::ReplayCompleted => {
-                StatusCode::CONFLICT
-            }
+            Self::NameTaken
+            | Self::SubscriptionDisabled
+            | Self::NotOAuth2
+            | Self::ReplayCompleted => StatusCode::CONFLICT,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::InvalidField | Self::BeforeLog => StatusCode::UNPROCESSABLE_ENTITY,
@@ -96,6 +100,7 @@ impl Code {
             Self::SlowBody => "The body came too slowly",
             Self::NameTaken => "The name is taken",
             Self::SubscriptionDisabled => "The subscription is disabled",
+            Self::NotOAuth2 => "The subscription's deliveries are given no tokens",
             Self::ReplayCompleted => "The replay is completed",
             Self::BodyTooLarge => "The body is too large",
             Self::UnsupportedMediaType => "The body is not declared to be JSON",
@@ -122,6 +127,7 @@ impl Code {
             Self::SlowBody => "urn:temperature-webhooks:problem:slow_body",
             Self::NameTaken => "urn:temperature-webhooks:problem:name_taken",
             Self::SubscriptionDisabled => "urn:temperature-webhooks:problem:subscription_disabled",
+            Self::NotOAuth2 => "urn:temperature-webhooks:problem:not_oauth2",
             Self::ReplayCompleted => "urn:temperature-webhooks:problem:replay_completed",
             Self::BodyTooLarge => "urn:temperature-webhooks:problem:body_too_large",
             Self::UnsupportedMediaType => "urn:temperature-webhooks:problem:unsupported_media_type",

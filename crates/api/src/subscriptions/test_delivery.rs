@@ -4,7 +4,7 @@
 //! the receiver treats it as one. That it is none is said by the header `webhook-test: true`, the
 //! field `test`, and a city that does not exist, so that no real one gets a wrong reading.
 
-mod hint;
+pub(super) mod hint;
 
 use std::time::Duration;
 
@@ -125,8 +125,8 @@ fn fits(id: &str) -> bool {
     "event_id": "0199b0c2-9d03-7a41-8a7f-2b1f0c6f4d10"
 }))]
 pub struct TestDelivery {
-    /// What it would mean for a delivery: `delivered`, `retry`, or `reject`, which disables the
-    /// subscription.
+    /// What it would mean for a delivery: `delivered`, `retry`, `reject`, which disables the
+    /// subscription, or `postponed` where no token was to be had and nothing was sent.
     verdict: &'static str,
     /// What to do about it.
     hint: &'static str,
@@ -209,7 +209,7 @@ impl TestDelivery {
 }
 
 /// To the microsecond.
-fn milliseconds(duration: Duration) -> f64 {
+pub(super) fn milliseconds(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1e6).round() / 1e3
 }
 

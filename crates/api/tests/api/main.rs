@@ -5,6 +5,7 @@ mod access;
 mod dead_letters;
 mod document;
 mod egress;
+mod oauth2;
 mod outage;
 mod pages;
 mod policies;
