@@ -18,8 +18,8 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::access::{Access, OidcArgs, keys};
 use crate::command::Command;
 use crate::door::DoorArgs;
-use crate::server::ServerArgs;
 use crate::live;
+use crate::server::ServerArgs;
 use crate::statistics::{Settings, percent};
 
 /// What it takes to serve everybody on an address that others reach.

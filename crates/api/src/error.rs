@@ -10,6 +10,7 @@ use axum::http::HeaderValue;
 use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, SecondsFormat, Utc};
+use common::oauth2::Invalid;
 use outbound::Refused;
 use sqlx::error::DatabaseError;
 
@@ -58,6 +59,8 @@ pub enum ApiError {
     NameTaken,
     #[error("it is disabled: enable it first")]
     SubscriptionDisabled,
+    #[error("its deliveries are given no tokens: set its `auth` to one of the kind oauth2 first")]
+    NotOAuth2,
     #[error("the replay is completed")]
     ReplayCompleted,
     #[error("{0}")]
@@ -102,6 +105,7 @@ impl ApiError {
             Self::SlowBody => Code::SlowBody,
             Self::NameTaken => Code::NameTaken,
             Self::SubscriptionDisabled => Code::SubscriptionDisabled,
+            Self::NotOAuth2 => Code::NotOAuth2,
             Self::ReplayCompleted => Code::ReplayCompleted,
             Self::NotRetryable(_) => Code::NotRetryable,
             Self::TooManyListeners => Code::TooManyListeners,
@@ -198,6 +202,15 @@ impl From<Refused> for ApiError {
         Self::InvalidField {
             pointer: "/url".into(),
             detail: refused.to_string(),
+        }
+    }
+}
+
+impl From<Invalid> for ApiError {
+    fn from(invalid: Invalid) -> Self {
+        Self::InvalidField {
+            pointer: format!("/auth/{}", invalid.field),
+            detail: invalid.detail,
         }
     }
 }

@@ -4,6 +4,7 @@
 //! other control characters), so that nothing a client sends becomes a fault of ours.
 
 mod auth;
+mod oauth2;
 mod policy;
 mod signing;
 

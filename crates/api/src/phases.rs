@@ -47,7 +47,7 @@ impl Phases {
 }
 
 /// To the microsecond.
-fn milliseconds(duration: Duration) -> f64 {
+pub fn milliseconds(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1e6).round() / 1e3
 }
 

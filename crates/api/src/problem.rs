@@ -39,6 +39,9 @@ pub enum Code {
     NameTaken,
     /// The subscription is disabled.
     SubscriptionDisabled,
+    /// The subscription's deliveries are given no tokens.
+    #[serde(rename = "not_oauth2")]
+    NotOAuth2,
     /// The replay is completed.
     ReplayCompleted,
     /// The delivery is not one that is sent again.
@@ -81,6 +84,7 @@ impl Code {
             Self::SlowBody => StatusCode::REQUEST_TIMEOUT,
             Self::NameTaken
             | Self::SubscriptionDisabled
+            | Self::NotOAuth2
             | Self::ReplayCompleted
             | Self::NotRetryable => StatusCode::CONFLICT,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -111,6 +115,7 @@ impl Code {
             Self::SlowBody => "The body came too slowly",
             Self::NameTaken => "The name is taken",
             Self::SubscriptionDisabled => "The subscription is disabled",
+            Self::NotOAuth2 => "The subscription's deliveries are given no tokens",
             Self::ReplayCompleted => "The replay is completed",
             Self::NotRetryable => "The delivery is not sent again",
             Self::TooManyListeners => "As many listen as may",
@@ -142,6 +147,7 @@ impl Code {
             Self::SlowBody => "urn:temperature-webhooks:problem:slow_body",
             Self::NameTaken => "urn:temperature-webhooks:problem:name_taken",
             Self::SubscriptionDisabled => "urn:temperature-webhooks:problem:subscription_disabled",
+            Self::NotOAuth2 => "urn:temperature-webhooks:problem:not_oauth2",
             Self::ReplayCompleted => "urn:temperature-webhooks:problem:replay_completed",
             Self::NotRetryable => "urn:temperature-webhooks:problem:not_retryable",
             Self::TooManyListeners => "urn:temperature-webhooks:problem:too_many_listeners",

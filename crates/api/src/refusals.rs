@@ -136,6 +136,9 @@ const LOG: [Example; 1] = [|| ApiError::KafkaUnavailable(log::Error::NoTime)];
 /// What a route may answer that needs a subscription which is not disabled.
 const ENABLED: [Example; 1] = [|| ApiError::SubscriptionDisabled];
 
+/// What a route may answer that needs a subscription whose deliveries are given tokens.
+const OAUTH2: [Example; 1] = [|| ApiError::NotOAuth2];
+
 /// What a route may answer that needs a replay which runs.
 const RUNNING: [Example; 1] = [|| ApiError::ReplayCompleted];
 
@@ -236,6 +239,8 @@ refusals! {
     Switch: SUBSCRIPTION, ENABLED;
     /// Of a route that makes a test delivery.
     Test: BODY, EVENT, SUBSCRIPTION;
+    /// Of a route that asks for a token.
+    TestToken: SUBSCRIPTION, OAUTH2;
     /// Of a route that makes a replay.
     Replay: BODY, PERIOD, SUBSCRIPTION, LOG;
     /// Of a route that takes the id of a replay alone.

@@ -9,6 +9,7 @@ mod secret;
 mod shown;
 mod states;
 mod test_delivery;
+mod token;
 mod told;
 
 use anyhow::Context;
@@ -46,12 +47,13 @@ pub fn routes() -> OpenApiRouter<AppState> {
         .merge(states::routes())
         .merge(secret::routes())
         .merge(test_delivery::routes())
+        .merge(token::routes())
 }
 
 type Answer = Result<axum::Json<Subscription>, ApiError>;
 
-async fn found(db: &PgPool, row: Row) -> Answer {
-    Ok(axum::Json(shown::one(db, row).await?))
+async fn found(db: &PgPool, keyring: &Keyring, row: Row) -> Answer {
+    Ok(axum::Json(shown::one(db, keyring, row).await?))
 }
 
 /// What the audit keeps of a change of the subscription.
@@ -99,7 +101,7 @@ async fn create(
     transaction.commit().await?;
     let location = location(format!("/subscriptions/{}", row.id));
     let made = NewlyMade {
-        subscription: shown::one(&db, row).await?,
+        subscription: shown::one(&db, &keyring, row).await?,
         signing_secret: key.shared(),
     };
     Ok((StatusCode::CREATED, location, axum::Json(made)))
@@ -113,12 +115,13 @@ async fn create(
 ))]
 async fn list(
     State(db): State<PgPool>,
+    State(keyring): State<Keyring>,
     caller: Caller,
     Query(part): Query<Part>,
 ) -> Result<axum::Json<Page<Subscription>>, ApiError> {
     let rows =
         subscriptions::list(&db, caller.owner(), part.skip.into(), part.limit.into()).await?;
-    let shown = shown::all(&db, rows).await?;
+    let shown = shown::all(&db, &keyring, rows).await?;
     Ok(axum::Json(shown.into_iter().collect()))
 }
 
@@ -128,8 +131,18 @@ async fn list(
     (status = 200, body = Subscription, description = "It is this"),
     refusals::One,
 ))]
-async fn get(State(db): State<PgPool>, caller: Caller, Path(id): Path<Uuid>) -> Answer {
-    found(&db, caller.reach(subscriptions::get(&db, id).await?)?).await
+async fn get(
+    State(db): State<PgPool>,
+    State(keyring): State<Keyring>,
+    caller: Caller,
+    Path(id): Path<Uuid>,
+) -> Answer {
+    found(
+        &db,
+        &keyring,
+        caller.reach(subscriptions::get(&db, id).await?)?,
+    )
+    .await
 }
 
 /// Change a subscription
@@ -161,7 +174,7 @@ async fn update(
     let made = change("update", id, told::difference(&before, &after));
     audit::insert(&mut transaction, &caller, made).await?;
     transaction.commit().await?;
-    found(&db, row).await
+    found(&db, &keyring, row).await
 }
 
 /// Remove a subscription

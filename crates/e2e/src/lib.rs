@@ -9,6 +9,7 @@
     reason = "all of it is for tests, which panic where something is not as it should be"
 )]
 
+pub mod authorization_server;
 pub mod broker;
 pub mod load;
 pub mod log;

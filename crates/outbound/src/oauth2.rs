@@ -1,6 +1,6 @@
 //! Tokens for deliveries, by client credentials (RFC 6749, section 4.4).
 //!
-//! A [`Client`] is who asks, made of what a subscription holds. [`Tokens`] keeps what was given, for
+//! A [`Client`] is who asks, made of what a subscription holds. `Tokens` keeps what was given, for
 //! all that ask as the same client: it is fetched by one task at a time, renewed while it is used,
 //! and where the token endpoint fails, who asks is told when to ask again, at once and without a
 //! request. What is decided about that is pure, in `source`. Token requests go through the same

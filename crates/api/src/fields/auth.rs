@@ -1,12 +1,18 @@
 //! How deliveries authenticate, and what they are signed with, as fields that hold only what is right.
 //! No error shows what is secret.
 
+use std::collections::BTreeMap;
+
+use common::oauth2::{ClientCredentials, Invalid, Method};
 use common::store::subscriptions::{Auth, AuthKey};
 use http::header::{self, HeaderName};
+use outbound::Egress;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use signature::{Algorithm, SigningKey};
 use utoipa::ToSchema;
+
+use super::oauth2::{self, Proof};
 
 const MAX_USERNAME_CHARS: usize = 256;
 const MAX_SECRET_BYTES: usize = 1024;
@@ -55,11 +61,52 @@ pub enum NewAuth {
         #[schema(value_type = String, min_length = 1, max_length = 1024, write_only)]
         value: FieldValue,
     },
+    /// `Authorization: Bearer …`, with a token by client credentials (RFC 6749, section 4.4). It is
+    /// fetched when it is first needed, and renewed before it ends, or once a receiver answers 401.
+    Oauth2 {
+        /// The token endpoint: an absolute http or https URL. The rules for deliveries apply to it.
+        #[schema(max_length = 2048, example = "https://id.example.com/token")]
+        token_url: String,
+        /// Visible ASCII.
+        #[schema(min_length = 1, max_length = 1024, example = "sensor")]
+        client_id: String,
+        client_auth: Method,
+        /// For the methods that send it.
+        #[schema(value_type = Option<String>, min_length = 1, max_length = 1024, write_only)]
+        client_secret: Option<SecretString>,
+        /// For `private_key_jwt`: in PEM, of P-256 (ES256) or of RSA (RS256).
+        #[schema(value_type = Option<String>, max_length = 8192, write_only)]
+        private_key: Option<SecretString>,
+        /// The `kid` of the private key, where the token endpoint needs one.
+        #[schema(min_length = 1, max_length = 1024)]
+        key_id: Option<String>,
+        /// Names with one space between them.
+        #[schema(min_length = 1, max_length = 1024, example = "events:write")]
+        scope: Option<String>,
+        /// Whom the token is for, where the token endpoint asks for that.
+        #[schema(min_length = 1, max_length = 1024)]
+        audience: Option<String>,
+        /// Up to 20 further parameters of the request, by name.
+        #[schema(value_type = Option<BTreeMap<String, String>>)]
+        extra: Option<BTreeMap<String, SecretString>>,
+    },
 }
 
-impl From<NewAuth> for Auth {
-    fn from(new: NewAuth) -> Self {
-        match new {
+impl NewAuth {
+    /// Holds it against the rules of this process.
+    pub fn check(&self, egress: &Egress) -> Result<(), Invalid> {
+        match self {
+            Self::Oauth2 { token_url, .. } => oauth2::check_url(token_url, egress),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl TryFrom<NewAuth> for Auth {
+    type Error = Invalid;
+
+    fn try_from(new: NewAuth) -> Result<Self, Invalid> {
+        Ok(match new {
             NewAuth::None {} => Self::None,
             NewAuth::Bearer { token } => Self::Bearer { token },
             NewAuth::Basic { username, password } => Self::Basic {
@@ -70,7 +117,32 @@ impl From<NewAuth> for Auth {
                 name: name.0,
                 value: value.0,
             },
-        }
+            NewAuth::Oauth2 {
+                token_url,
+                client_id,
+                client_auth,
+                client_secret,
+                private_key,
+                key_id,
+                scope,
+                audience,
+                extra,
+            } => {
+                let proof = Proof {
+                    client_secret,
+                    private_key,
+                    key_id,
+                };
+                Self::Oauth2(oauth2::checked(ClientCredentials {
+                    token_url,
+                    client_id,
+                    client_auth: proof.by(client_auth)?,
+                    scope,
+                    audience,
+                    extra: extra.unwrap_or_default(),
+                })?)
+            }
+        })
     }
 }
 

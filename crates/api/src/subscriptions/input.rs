@@ -3,7 +3,7 @@
 use anyhow::Context;
 use common::secrets::Keyring;
 use common::store::subscriptions::{Auth, AuthKey, Coalesce, Ordering, Row, Secrets, Settings};
-use outbound::{Egress, Refused};
+use outbound::Egress;
 use serde::{Deserialize, Deserializer};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -62,8 +62,9 @@ pub struct NewSubscription {
 
 impl NewSubscription {
     /// Holds it against the rules of this process.
-    pub fn check(&self, egress: &Egress) -> Result<(), Refused> {
-        self.url.check(egress)
+    pub fn check(&self, egress: &Egress) -> Result<(), ApiError> {
+        self.url.check(egress)?;
+        Ok(self.auth.as_ref().map_or(Ok(()), |it| it.check(egress))?)
     }
 
     /// Its settings, with what is secret of them sealed for that id, and what it is signed with.
@@ -71,6 +72,7 @@ impl NewSubscription {
         let algorithm = self.signing_algorithm.unwrap_or_default();
         let key = NewKey::of(algorithm, self.signing_secret.take())?;
         let (auth_key, auth) = (self.auth_key.take(), self.auth.take());
+        let auth = auth.map(Auth::try_from).transpose()?;
         let auth = one_way(auth_key.map(AuthKey::into), auth)?.unwrap_or_default();
         let secrets = Secrets::new(key.text(), auth);
         Ok((self.settings(keyring, id, &secrets), key))
@@ -165,14 +167,18 @@ pub struct SubscriptionPatch {
 
 impl SubscriptionPatch {
     /// Holds what it changes against the rules of this process.
-    pub fn check(&self, egress: &Egress) -> Result<(), Refused> {
-        self.url.as_ref().map_or(Ok(()), |url| url.check(egress))
+    pub fn check(&self, egress: &Egress) -> Result<(), ApiError> {
+        self.url.as_ref().map_or(Ok(()), |url| url.check(egress))?;
+        match &self.auth {
+            Change::Set(auth) => Ok(auth.check(egress)?),
+            Change::Keep | Change::Clear => Ok(()),
+        }
     }
 
     /// The settings of that row as they are after the change.
     pub fn apply(mut self, keyring: &Keyring, to: Row) -> Result<Settings, ApiError> {
-        let auth_key = std::mem::take(&mut self.auth_key).asked();
-        let auth = std::mem::take(&mut self.auth).asked();
+        let auth_key = std::mem::take(&mut self.auth_key).asked(|key| Ok(key.into()))?;
+        let auth = std::mem::take(&mut self.auth).asked(|auth| Ok(auth.try_into()?))?;
         let mut sealed = super::sealed(&to)?;
         let (id, mut kind) = (to.id, to.auth_kind);
         if let Some(auth) = one_way(auth_key, auth)? {
@@ -220,28 +226,28 @@ enum Change<T> {
     Set(T),
 }
 
-impl<T: Into<Auth>> Change<T> {
+impl<T> Change<T> {
     /// What it asks for, if it does: `null` is none.
-    fn asked(self) -> Option<Auth> {
+    fn asked(
+        self,
+        auth: impl FnOnce(T) -> Result<Auth, ApiError>,
+    ) -> Result<Option<Auth>, ApiError> {
         match self {
-            Self::Keep => None,
-            Self::Clear => Some(Auth::None),
-            Self::Set(auth) => Some(auth.into()),
+            Self::Keep => Ok(None),
+            Self::Clear => Ok(Some(Auth::None)),
+            Self::Set(asked) => auth(asked).map(Some),
         }
     }
 }
 
 /// `auth_key` is short for one of the ways that `auth` knows: together they would be two.
-fn one_way<A: Into<Auth>>(
-    auth_key: Option<Auth>,
-    auth: Option<A>,
-) -> Result<Option<Auth>, ApiError> {
+fn one_way(auth_key: Option<Auth>, auth: Option<Auth>) -> Result<Option<Auth>, ApiError> {
     match (auth_key, auth) {
         (Some(_), Some(_)) => Err(ApiError::InvalidField {
             pointer: "/auth".into(),
             detail: "must not be given together with `auth_key`, which is short for bearer".into(),
         }),
-        (auth_key, auth) => Ok(auth_key.or(auth.map(Into::into))),
+        (auth_key, auth) => Ok(auth_key.or(auth)),
     }
 }
 

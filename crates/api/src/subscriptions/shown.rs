@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use common::human;
-use common::store::subscriptions::{AuthKind, Coalesce, Ordering, Row, State};
+use common::oauth2::{ClientCredentials, Method};
+use common::secrets::Keyring;
+use common::store::subscriptions::{self, AuthKind, Coalesce, Ordering, Row, State};
 use common::store::{circuits, cursors, undelivered};
 use serde::Serialize;
 use sqlx::PgPool;
@@ -121,8 +123,56 @@ pub struct NewlyMade {
 
 /// How deliveries authenticate to the receiver.
 #[derive(Debug, Serialize, ToSchema)]
+#[allow(
+    clippy::struct_field_names,
+    reason = "OAuth 2.0 has the name `client_auth`"
+)]
 pub struct Auth {
     kind: AuthKind,
+    /// Of `oauth2`, as is what follows: where tokens are asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token_url: Option<String>,
+    /// As whom.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_auth: Option<Method>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scope: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    audience: Option<String>,
+}
+
+impl Auth {
+    fn of(row: &Row, keyring: &Keyring) -> Self {
+        let opened = credentials(row, keyring);
+        let method = opened.as_ref().map(|it| it.client_auth.method());
+        let mut auth = Self {
+            kind: row.auth_kind,
+            token_url: None,
+            client_id: None,
+            client_auth: method,
+            scope: None,
+            audience: None,
+        };
+        if let Some(opened) = opened {
+            auth.token_url = Some(opened.token_url);
+            auth.client_id = Some(opened.client_id);
+            (auth.scope, auth.audience) = (opened.scope, opened.audience);
+        }
+        auth
+    }
+}
+
+/// The client credentials of that subscription, if it has some that can be opened.
+pub fn credentials(of: &Row, keyring: &Keyring) -> Option<ClientCredentials> {
+    if of.auth_kind != AuthKind::Oauth2 {
+        return None;
+    }
+    match of.secrets(keyring).ok()?.auth {
+        subscriptions::Auth::Oauth2(credentials) => Some(credentials),
+        _ => None,
+    }
 }
 
 /// What its receiver's failures led to.
@@ -189,19 +239,26 @@ impl From<cursors::HeldBack> for HeldBack {
 ///
 /// # Errors
 /// The database's.
-pub async fn one(db: &PgPool, row: Row) -> sqlx::Result<Subscription> {
+pub async fn one(db: &PgPool, keyring: &Keyring, row: Row) -> sqlx::Result<Subscription> {
     let mut fare = Fare::of(db, &[row.id]).await?;
-    Ok(fare.show(row))
+    Ok(fare.show(row, keyring))
 }
 
 /// The subscriptions of those rows.
 ///
 /// # Errors
 /// The database's.
-pub async fn all(db: &PgPool, rows: Vec<Row>) -> sqlx::Result<Vec<Subscription>> {
+pub async fn all(
+    db: &PgPool,
+    keyring: &Keyring,
+    rows: Vec<Row>,
+) -> sqlx::Result<Vec<Subscription>> {
     let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
     let mut fare = Fare::of(db, &ids).await?;
-    Ok(rows.into_iter().map(|row| fare.show(row)).collect())
+    Ok(rows
+        .into_iter()
+        .map(|row| fare.show(row, keyring))
+        .collect())
 }
 
 /// How the deliveries of some subscriptions fare.
@@ -230,18 +287,16 @@ impl Fare {
     }
 
     /// The subscription of that row, which is shown once.
-    fn show(&mut self, row: Row) -> Subscription {
+    fn show(&mut self, row: Row, keyring: &Keyring) -> Subscription {
         let circuit = self.circuits.remove(&row.id);
         let undelivered = self.undelivered.remove(&row.id);
         Subscription {
+            auth: Auth::of(&row, keyring),
             id: row.id,
             owner: row.owner,
             name: row.name,
             description: row.description,
             url: row.url,
-            auth: Auth {
-                kind: row.auth_kind,
-            },
             signed_by: self.public_keys.remove(&row.id).unwrap_or_default().into(),
             event_types: row.event_types,
             cities: row.cities,

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use axum::extract::State;
+use common::secrets::Keyring;
 use common::store::circuits;
 use common::store::subscriptions::{self, Row, State as Active};
 use serde_json::json;
@@ -78,11 +79,17 @@ async fn end(
     (status = 200, body = Subscription, description = "It is paused"),
     refusals::Switch,
 ))]
-async fn pause(State(db): State<PgPool>, caller: Caller, Path(id): Path<Uuid>) -> Answer {
+async fn pause(
+    State(db): State<PgPool>,
+    State(keyring): State<Keyring>,
+    caller: Caller,
+    Path(id): Path<Uuid>,
+) -> Answer {
     let (mut transaction, before) = begin(&db, &caller, id).await?;
     let before = not_disabled(before)?;
     subscriptions::pause(&mut *transaction, id).await?;
-    found(&db, end(transaction, &caller, &before, "pause").await?).await
+    let row = end(transaction, &caller, &before, "pause").await?;
+    found(&db, &keyring, row).await
 }
 
 /// Resume a subscription that is paused
@@ -93,11 +100,17 @@ async fn pause(State(db): State<PgPool>, caller: Caller, Path(id): Path<Uuid>) -
     (status = 200, body = Subscription, description = "It is active"),
     refusals::Switch,
 ))]
-async fn resume(State(db): State<PgPool>, caller: Caller, Path(id): Path<Uuid>) -> Answer {
+async fn resume(
+    State(db): State<PgPool>,
+    State(keyring): State<Keyring>,
+    caller: Caller,
+    Path(id): Path<Uuid>,
+) -> Answer {
     let (mut transaction, before) = begin(&db, &caller, id).await?;
     let before = not_disabled(before)?;
     subscriptions::resume(&mut *transaction, id).await?;
-    found(&db, end(transaction, &caller, &before, "resume").await?).await
+    let row = end(transaction, &caller, &before, "resume").await?;
+    found(&db, &keyring, row).await
 }
 
 /// Enable a subscription that is disabled
@@ -110,10 +123,16 @@ async fn resume(State(db): State<PgPool>, caller: Caller, Path(id): Path<Uuid>) 
     (status = 200, body = Subscription, description = "It is not disabled any more"),
     refusals::One,
 ))]
-async fn enable(State(db): State<PgPool>, caller: Caller, Path(id): Path<Uuid>) -> Answer {
+async fn enable(
+    State(db): State<PgPool>,
+    State(keyring): State<Keyring>,
+    caller: Caller,
+    Path(id): Path<Uuid>,
+) -> Answer {
     let (mut transaction, before) = begin(&db, &caller, id).await?;
     if subscriptions::enable(&mut *transaction, id).await? {
         circuits::start_over(&mut *transaction, id, COOL_DOWN).await?;
     }
-    found(&db, end(transaction, &caller, &before, "enable").await?).await
+    let row = end(transaction, &caller, &before, "enable").await?;
+    found(&db, &keyring, row).await
 }

@@ -123,8 +123,8 @@ fn fits(id: &str) -> bool {
     "event_id": "0199b0c2-9d03-7a41-8a7f-2b1f0c6f4d10"
 }))]
 pub struct TestDelivery {
-    /// What it would mean for a delivery: `delivered`, `retry`, or `reject`, which disables the
-    /// subscription.
+    /// What it would mean for a delivery: `delivered`, `retry`, `reject`, which disables the
+    /// subscription, or `postponed` where no token was to be had and nothing was sent.
     verdict: &'static str,
     /// What to do about it.
     hint: &'static str,

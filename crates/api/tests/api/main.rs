@@ -10,6 +10,7 @@ mod door;
 mod egress;
 mod events;
 mod live;
+mod oauth2;
 mod oidc;
 mod outage;
 mod pages;

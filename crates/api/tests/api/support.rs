@@ -105,12 +105,7 @@ pub const LIVE: LiveSettings = LiveSettings {
 };
 
 /// The API over `db` and `log`, whose listeners hear what `live` reads, if that is run.
-pub fn api_live(
-    db: PgPool,
-    log: Log,
-    access: Access,
-    (live, door): (Live, &DoorArgs),
-) -> api::Api {
+pub fn api_live(db: PgPool, log: Log, access: Access, (live, door): (Live, &DoorArgs)) -> api::Api {
     let egress = Egress::new(&EgressArgs::default()).expect("rules");
     let metrics = PrometheusBuilder::new().build_recorder().handle();
     api::routes(

@@ -73,7 +73,7 @@ pub enum TokenError {
     /// It refuses, and says why.
     #[error("the token endpoint answered {}", .0.name())]
     Refused(ErrorCode),
-    /// More than [`super::response::RESPONSE_LIMIT`].
+    /// More than 64 KiB.
     #[error("the token endpoint's response is too large")]
     TooLarge,
     /// No JSON object, or not with fields of the right kind.
