@@ -79,6 +79,9 @@ impl Server {
     }
 
     /// Serves until `stop`, and then until the requests under way are answered.
+    ///
+    /// # Errors
+    /// That a connection's task panicked.
     pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
         let places = Arc::new(Semaphore::new(self.served.args.max_connections));
         let mut connections = JoinSet::new();

@@ -98,7 +98,7 @@ pub struct Failing {
     "attempts_per_second": 42.5, "deliveries_per_second": 41.9, "success_share": 0.986,
     "latency_ms": {"mean": 12.1, "p50": 8.4, "p95": 31.0, "p99": 64.2},
     "delay_ms": {"mean": 31.7, "p50": 25.3, "p95": 61.0, "p99": 120.5},
-    "totals": {"since": "2026-11-01T00:00:00Z", "attempts": 9000000, "delivered": 8990000,
+    "totals": {"since": "2026-11-01T00:00:00Z", "attempts": 9_000_000, "delivered": 8_990_000,
                "failed": 10000, "dead_lettered": 12, "expired": 0, "superseded": 0},
     "lag": {"events": 7, "partitions": 12}, "oldest_undelivered_seconds": 35.2,
     "pending": {"count": 18, "exact": true}, "dead_letters": {"count": 12, "exact": true},

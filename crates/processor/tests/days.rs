@@ -77,7 +77,10 @@ async fn who_reads_for_long_holds_up_the_days_and_not_who_records(db: PgPool) {
         .unwrap();
     let later = now + TimeDelta::days(30);
     let error = keep_days(&db, later, RETENTION).await.unwrap_err();
-    let code = error.as_database_error().and_then(|it| it.code()).unwrap();
+    let code = error
+        .as_database_error()
+        .and_then(sqlx::error::DatabaseError::code)
+        .unwrap();
     assert_eq!(code, "55P03", "the lock is not waited for: {error}");
     record(&db, later).await;
     reader.rollback().await.unwrap();

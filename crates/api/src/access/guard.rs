@@ -77,10 +77,10 @@ impl Guard {
         let caller = self.named(known, token).await;
         match &caller {
             Ok(caller) => {
-                guess.is_right();
+                guess.right();
                 self.limits.caller(&caller.who)?;
             }
-            Err(ApiError::InvalidToken) => guess.is_wrong(),
+            Err(ApiError::InvalidToken) => guess.wrong(),
             // That nobody can tell is not the caller's fault.
             Err(_) => {}
         }

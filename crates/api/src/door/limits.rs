@@ -109,12 +109,12 @@ impl Limits {
 
 impl Guess<'_> {
     /// It is a key.
-    pub fn is_right(self) {
+    pub fn right(self) {
         self.counted.remember(self.shown, Instant::now());
     }
 
     /// It is none.
-    pub fn is_wrong(self) {
+    pub fn wrong(self) {
         self.counted.wrong_keys.charge(self.address, Instant::now());
     }
 }

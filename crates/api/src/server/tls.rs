@@ -80,6 +80,9 @@ pub async fn load(args: &ServerArgs) -> anyhow::Result<Option<(Tls, Watch)>> {
 
 impl Watch {
     /// Looks until `stop`.
+    ///
+    /// # Errors
+    /// None: what cannot be read is told, and what was read before stays.
     pub async fn run(mut self, stop: CancellationToken) -> anyhow::Result<()> {
         let mut ticks = interval(self.every);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

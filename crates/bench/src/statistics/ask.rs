@@ -3,10 +3,11 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
-use api::{Access, AppState, Log, StatisticsSettings, Tester};
+use api::{Access, AppState, DoorArgs, Live, LiveSettings, Log, StatisticsSettings, Tester};
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use chrono::{SecondsFormat, TimeDelta, Utc};
+use common::attempt_log::AttemptLog;
 use common::kafka::KafkaArgs;
 use common::probes::{self, Readiness};
 use common::secrets::Keyring;
@@ -25,6 +26,13 @@ const ADMIN: &str = "an-admins-key-for-the-benchmark-alone";
 const SECRETS_KEYS: &str = "bench:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
 
 const LONG: Duration = Duration::from_mins(1);
+
+/// Nobody listens here.
+const LIVE: LiveSettings = LiveSettings {
+    listeners: 1,
+    listeners_per_owner: 1,
+    poll: LONG,
+};
 
 /// The API over a database.
 #[derive(Clone)]
@@ -59,13 +67,20 @@ impl Api {
             tester: Tester::new(LONG, &egress)?,
             egress,
             keyring: Keyring::new(&SECRETS_KEYS.into())?,
+            attempt_log: AttemptLog::All,
+            live: Live::new(db.clone(), LIVE),
             statistics: StatisticsSettings::default(),
+        };
+        let door = DoorArgs {
+            request_timeout: LONG,
+            rate_limit_per_key: "0".parse().map_err(anyhow::Error::msg)?,
+            ..DoorArgs::default()
         };
         let metrics = PrometheusBuilder::new().build_recorder().handle();
         let admin = probes::router(Readiness::default(), metrics);
         let sql = "SELECT id::text FROM subscriptions WHERE owner = 'owner-7' LIMIT 1";
         let mut api = Self {
-            router: api::routes(state, admin, LONG).router,
+            router: api::routes(state, admin, &door).router,
             subscriber: String::new(),
             subscription: sqlx::query_scalar(sql).fetch_one(db).await?,
         };

@@ -134,7 +134,9 @@ mod tests {
 
     fn of(times: &[u64]) -> Histogram {
         let mut histogram = Histogram::default();
-        times.iter().for_each(|time| histogram.record(*time));
+        for time in times {
+            histogram.record(*time);
+        }
         histogram
     }
 
@@ -178,7 +180,9 @@ mod tests {
             let (a, b, c) = (of(&a), of(&b), of(&c));
             for order in [[&a, &b, &c], [&c, &a, &b], [&b, &c, &a]] {
                 let mut merged = Histogram::default();
-                order.into_iter().for_each(|one| merged.merge(one));
+                for one in order {
+                    merged.merge(one);
+                }
                 prop_assert_eq!(&merged, &together);
             }
         }

@@ -80,21 +80,21 @@ async fn totals_are_what_the_receiver_counted_with_failures_retries_and_a_replay
     .await;
 
     // What the receiver got by then, the record has; it got nothing that is not recorded.
-    let received = || i64::try_from(receiver.requests()).unwrap();
+    let arrivals = || i64::try_from(receiver.requests()).unwrap();
     until("all is recorded", async || {
-        stage.count(ATTEMPTS).await == received()
+        stage.count(ATTEMPTS).await == arrivals()
     })
     .await;
     until_counted(&stage, 0).await;
     let arrived = i64::try_from(receiver.arrivals("a").len()).unwrap();
     assert_eq!(arrived, i64::try_from(2 * (MANY + FEW)).unwrap());
     assert_eq!(total(&stage, "delivered").await, arrived);
-    let failed = received() - arrived;
+    let failed = arrivals() - arrived;
     assert!(failed >= 12 && failed == stage.count(FAILED).await);
     assert_eq!(total(&stage, "failed").await, failed);
 
     let one = stage.get(&format!("/subscriptions/{id}/stats")).await;
-    assert_eq!(one["totals"]["attempts"], json!(received()), "{one}");
+    assert_eq!(one["totals"]["attempts"], json!(arrivals()), "{one}");
     assert_eq!(one["health"]["consecutive_failures"], json!(0), "{one}");
     let all = "granularity=1m&measures=attempts,delivered,events,delay_ms_p99";
     let all = series(&stage, all).await;
@@ -103,7 +103,7 @@ async fn totals_are_what_the_receiver_counted_with_failures_retries_and_a_replay
     for split in ["failure", "city", "city,failure", "subscription_id"] {
         let query = format!("granularity=1h&measures=attempts,delivered&dimensions={split}");
         let series = series(&stage, &query).await;
-        assert_eq!(sum(&series, "attempts"), received(), "by {split}");
+        assert_eq!(sum(&series, "attempts"), arrivals(), "by {split}");
         assert_eq!(sum(&series, "delivered"), arrived, "by {split}");
     }
     let refused = series(&stage, "granularity=1d&failure=http_5xx&measures=attempts").await;
@@ -120,7 +120,7 @@ async fn totals_are_what_the_receiver_counted_with_failures_retries_and_a_replay
     assert!(processor.stop().await.success());
     let _processor = stage.processor(&settings);
     until_counted(&stage, 0).await;
-    assert_eq!(stage.count(ATTEMPTS).await, received());
+    assert_eq!(stage.count(ATTEMPTS).await, arrivals());
 }
 
 #[tokio::test]

@@ -40,7 +40,9 @@ fn outcome(settled: &Settled) -> Option<attempts::Outcome> {
     let is_new = settled.attempt.is_some() || settled.delivery.lease().is_none();
     match settled.outcome {
         Outcome::Delivered => Some(attempts::Outcome::Delivered),
-        Outcome::Retry { .. } => is_new.then_some(attempts::Outcome::Pending),
+        Outcome::Retry { .. } | Outcome::Postponed { .. } => {
+            is_new.then_some(attempts::Outcome::Pending)
+        }
         Outcome::DeadLettered { .. } => Some(attempts::Outcome::Dead),
         Outcome::Ended => None,
         Outcome::Expired => Some(attempts::Outcome::Expired),
@@ -125,7 +127,7 @@ mod tests {
         })
     }
 
-    fn failed() -> Option<Attempt> {
+    fn failed() -> Attempt {
         let took = Duration::from_micros(1234);
         let mut attempt = Attempt::failed(Failure::Http5xx, Instant::now(), took);
         attempt.content = Some(Box::new(Content {
@@ -133,15 +135,15 @@ mod tests {
             response_headers: None,
             response: Some("no disk".into()),
         }));
-        Some(attempt)
+        attempt
     }
 
-    fn delivered() -> Option<Attempt> {
+    fn delivered() -> Attempt {
         let took = Duration::from_micros(1234);
         let mut attempt = Attempt::failed(Failure::Http5xx, Instant::now(), took);
         attempt.failure = None;
         attempt.verdict = Verdict::Delivered;
-        Some(attempt)
+        attempt
     }
 
     fn outcomes(log: AttemptLog, settled: &Settled) -> Vec<attempts::Outcome> {
@@ -163,12 +165,12 @@ mod tests {
         for (source, attempt, outcome, kept) in [
             (
                 Source::Log,
-                delivered(),
+                Some(delivered()),
                 Outcome::Delivered,
                 Some(Kept::Delivered),
             ),
-            (lease(), failed(), later, Some(Kept::Pending)),
-            (Source::Log, failed(), dead, Some(Kept::Dead)),
+            (lease(), Some(failed()), later, Some(Kept::Pending)),
+            (Source::Log, Some(failed()), dead, Some(Kept::Dead)),
             (Source::Log, None, Outcome::PARKED, Some(Kept::Pending)),
             // It was pending before, and its row says so.
             (lease(), None, Outcome::PARKED, None),
@@ -185,18 +187,18 @@ mod tests {
     #[test]
     fn of_failures_only_deliveries_at_the_first_attempt_leave_no_row() {
         let log = AttemptLog::Failures;
-        let mut good = settled(Source::Log, delivered(), Outcome::Delivered);
+        let mut good = settled(Source::Log, Some(delivered()), Outcome::Delivered);
         assert_eq!(outcomes(log, &good), []);
         good.delivery.attempts = 1;
         assert_eq!(outcomes(log, &good), [attempts::Outcome::Delivered]);
-        let bad = settled(Source::Log, failed(), Outcome::PARKED);
+        let bad = settled(Source::Log, Some(failed()), Outcome::PARKED);
         assert_eq!(outcomes(log, &bad), [attempts::Outcome::Pending]);
     }
 
     #[test]
     fn a_post_is_told_from_what_was_none() {
         let mut rows = Columns::default();
-        let bad = settled(Source::Log, failed(), Outcome::PARKED);
+        let bad = settled(Source::Log, Some(failed()), Outcome::PARKED);
         let none = settled(Source::Log, None, Outcome::Expired);
         for settled in [bad, none] {
             push(&mut rows, &settled, AttemptLog::All, Instant::now());

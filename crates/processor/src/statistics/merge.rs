@@ -150,9 +150,13 @@ mod tests {
             let cities = held.keys().filter(|key| key.family == Family::City).count();
             prop_assert!(cities <= max);
             let mut total = Cell::default();
-            held.values().for_each(|cell| total.merge(cell));
+            for cell in held.values() {
+                total.merge(cell);
+            }
             let mut expected = Cell::default();
-            added.iter().for_each(|(_, count)| expected.merge(&cell(*count)));
+            for (_, count) in &added {
+                expected.merge(&cell(*count));
+            }
             prop_assert_eq!(total, expected);
         }
     }

@@ -42,8 +42,11 @@ pub const FIELDS: &[Field] = &[
     },
 ];
 
+/// A program, a setting, and what it is set to with a secret in it.
+type Mistake = (&'static str, &'static str, fn(&str) -> String);
+
 /// Settings that no program starts with, but the one before, because of a mistake beside a secret.
-pub const MISTAKES: &[(&str, &str, fn(&str) -> String)] = &[
+pub const MISTAKES: &[Mistake] = &[
     ("api", "SECRETS_KEYS", |secret| format!("key:{secret}")),
     ("processor", "SECRETS_KEYS", str::to_owned),
     ("api", "ADMIN_API_KEY", |secret| {

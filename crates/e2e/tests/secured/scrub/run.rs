@@ -15,6 +15,9 @@ use tokio::task::JoinSet;
 use super::inputs::{any_text, core, header_text, key};
 use super::search;
 
+/// How long a program may take to answer.
+const ANSWERED_WITHIN: std::time::Duration = std::time::Duration::from_secs(30);
+
 /// What is heard of the programs' insides: all that ours say, and what theirs say without being asked
 /// for the finest.
 const LEVELS: &str = "debug,api=trace,common=trace,outbound=trace,processor=trace,signature=trace,\
@@ -59,7 +62,7 @@ impl Run {
             api: start("api", &settings, &log),
             processor: start("processor", &settings, &log),
             webhook: start("webhook", &settings, &log),
-            http: Client::new(),
+            http: Client::builder().timeout(ANSWERED_WITHIN).build().unwrap(),
             secrets: settings_names()
                 .map(core)
                 .chain([setting("TEST_KAFKA_PASSWORD")])

@@ -40,12 +40,12 @@ fn forms(secret: &str) -> Vec<String> {
     for before in 0..3 {
         // What is encoded together with what is before or after it is left out.
         let padded = [&vec![0; before], bytes].concat();
-        let (first, last) = ((before * 8).div_ceil(6), padded.len() * 8 / 6);
+        let (from, to) = ((before * 8).div_ceil(6), padded.len() * 8 / 6);
         for encoded in [
             STANDARD_NO_PAD.encode(&padded),
             URL_SAFE_NO_PAD.encode(&padded),
         ] {
-            forms.push(encoded[first..last].to_owned());
+            forms.push(encoded[from..to].to_owned());
         }
     }
     forms
@@ -58,7 +58,8 @@ fn a_secret_is_found_in_each_form() {
     let secrets = [secret.to_owned()];
     for before in ["", "m", "me", "me:"] {
         let text = format!("{before}{secret}after");
-        let hex: String = text.bytes().map(|byte| format!("{byte:02x}")).collect();
+        let hex = text.bytes().map(|byte| format!("{byte:02x}"));
+        let hex = hex.collect::<Vec<_>>().concat();
         for text in [
             text.clone(),
             format!("{:?}", text.as_bytes()),
