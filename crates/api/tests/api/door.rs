@@ -213,7 +213,7 @@ async fn pages_of_other_origins_are_let_in_only_where_they_are_named(db: PgPool)
     const NAMED: &str = "https://console.example.com";
     let closed = before(db.clone(), |_| {});
     let open = before(db, |door| {
-        door.cors_origins = NAMED.parse().expect("origins")
+        door.cors_origins = NAMED.parse().expect("origins");
     });
     for (client, origin, allowed) in [
         (&closed, NAMED, ""),

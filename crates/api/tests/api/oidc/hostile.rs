@@ -66,201 +66,123 @@ async fn a_token_that_says_something_wrong_is_refused(db: PgPool) {
     }
 }
 
-/// Heads and signatures that somebody makes who has no key of the issuer's.
+/// Heads and signatures that somebody makes who has no key of the issuer's, or misuses one.
 fn forged(issuer: &Issuer) -> Vec<(&'static str, String)> {
     let claims = issuer.claims(&json!({"roles": "admin"}));
-    let sign = |signing, head: Value| issuer.sign(signing, &head, &claims);
+    let mut forged = unsigned(issuer);
+    forged.extend(by_others(issuer, &claims));
+    forged.extend(heads().into_iter().map(|(name, signing, head)| {
+        let token = issuer.sign(signing, &head, &claims);
+        (name, token)
+    }));
+    forged.extend(misshapen(issuer, &claims));
+    forged
+}
+
+/// What says that nothing signed it, or by what.
+fn unsigned(issuer: &Issuer) -> Vec<(&'static str, String)> {
     let good = issuer.token(Signing::Es256, &json!({"roles": "admin"}));
     let parts: Vec<&str> = good.split('.').collect();
-    let (head, payload, signature) = (parts[0], parts[1], parts[2]);
+    let (payload, signature) = (parts[1], parts[2]);
     let none = |alg: &str| {
-        format!(
-            "{}.{payload}.",
-            encoded(&json!({"alg": alg, "kid": "ES256"}))
-        )
+        let head = encoded(&json!({"alg": alg, "kid": "ES256"}));
+        format!("{head}.{payload}.")
     };
-    let stranger = Issuer::unknown(&[Signing::Es256, Signing::EdDsa]);
-    let theirs = |signing| stranger.sign(signing, &head_of(signing), &claims);
-    let jwk = stranger.jwk(Signing::Es256);
+    let no_alg = encoded(&json!({"kid": "ES256"}));
     vec![
         ("alg none", none("none")),
         ("alg None", none("None")),
         ("alg nOnE", none("nOnE")),
-        (
-            "no alg",
-            format!(
-                "{}.{payload}.{signature}",
-                encoded(&json!({"kid": "ES256"}))
-            ),
-        ),
-        (
-            "alg is no text",
-            sign(Signing::Es256, json!({"alg": ["ES256"], "kid": "ES256"})),
-        ),
-        (
-            "alg twice",
-            issuer.sign_text(
-                Signing::Es256,
-                r#"{"alg":"none","alg":"ES256","kid":"ES256"}"#,
-                &claims,
-            ),
-        ),
-        (
-            "HS256 with the public key",
-            issuer.hmac("HS256", Signing::Rs256, &claims),
-        ),
-        (
-            "HS384 with the public key",
-            issuer.hmac("HS384", Signing::Rs256, &claims),
-        ),
-        (
-            "HS256 with the point",
-            issuer.hmac("HS256", Signing::Es256, &claims),
-        ),
-        (
-            "RS384",
-            sign(Signing::Rs256, json!({"alg": "RS384", "kid": "RS256"})),
-        ),
-        (
-            "PS256",
-            sign(Signing::Rs256, json!({"alg": "PS256", "kid": "RS256"})),
-        ),
-        (
-            "ES384",
-            sign(Signing::Es256, json!({"alg": "ES384", "kid": "ES256"})),
-        ),
-        (
-            "es256",
-            sign(Signing::Es256, json!({"alg": "es256", "kid": "ES256"})),
-        ),
-        (
-            "a key of another kind",
-            sign(Signing::Es256, json!({"alg": "RS256", "kid": "ES256"})),
-        ),
-        (
-            "another's algorithm",
-            sign(Signing::Es256, json!({"alg": "EdDSA", "kid": "EdDSA"})),
-        ),
-        (
-            "another's key",
-            sign(Signing::Es256, json!({"alg": "ES256", "kid": "RS256"})),
-        ),
-        (
-            "an unknown key",
-            sign(Signing::Es256, json!({"alg": "ES256", "kid": "unknown"})),
-        ),
-        (
-            "a path for a key",
-            sign(
-                Signing::Es256,
-                json!({"alg": "ES256", "kid": "../../dev/null"}),
-            ),
-        ),
-        (
-            "SQL for a key",
-            sign(
-                Signing::Es256,
-                json!({"alg": "ES256", "kid": "' OR 1=1 --"}),
-            ),
-        ),
+        ("no alg", format!("{no_alg}.{payload}.{signature}")),
+    ]
+}
+
+/// What is signed with a key that is not the issuer's, or is none.
+fn by_others(issuer: &Issuer, claims: &Value) -> Vec<(&'static str, String)> {
+    let stranger = Issuer::unknown(&[Signing::Es256, Signing::EdDsa]);
+    let theirs = |signing| stranger.sign(signing, &head_of(signing), claims);
+    let named = |head: Value| stranger.sign(Signing::Es256, &head, claims);
+    let jwk = stranger.jwk(Signing::Es256);
+    let subscriber = issuer.token(Signing::Rs256, &json!({"roles": "subscriber"}));
+    let hmac = |alg: &str, key| issuer.hmac(alg, key, claims);
+    vec![
+        ("HS256 with the public key", hmac("HS256", Signing::Rs256)),
+        ("HS384 with the public key", hmac("HS384", Signing::Rs256)),
+        ("HS256 with the point", hmac("HS256", Signing::Es256)),
         ("a stranger's ES256", theirs(Signing::Es256)),
         ("a stranger's EdDSA", theirs(Signing::EdDsa)),
-        (
-            "RS256 over something else",
-            changed(
-                &issuer.token(Signing::Rs256, &json!({"roles": "subscriber"})),
-                &claims,
-            ),
-        ),
+        ("RS256 over something else", changed(&subscriber, claims)),
         (
             "a key in the head",
-            stranger.sign(
-                Signing::Es256,
-                &json!({"alg": "ES256", "jwk": jwk}),
-                &claims,
-            ),
+            named(json!({"alg": "ES256", "jwk": jwk})),
         ),
         (
             "a key by URL",
-            stranger.sign(
-                Signing::Es256,
-                &json!({"alg": "ES256", "jku": stranger.url, "kid": "ES256"}),
-                &claims,
-            ),
+            named(json!({"alg": "ES256", "jku": stranger.url, "kid": "ES256"})),
         ),
-        (
-            "crit",
-            sign(
-                Signing::Es256,
-                json!({"alg": "ES256", "kid": "ES256", "crit": ["exp"]}),
-            ),
-        ),
-        (
-            "crit b64",
-            sign(
-                Signing::Es256,
-                json!({"alg": "ES256", "kid": "ES256", "crit": ["b64"], "b64": false}),
-            ),
-        ),
-        (
-            "crit empty",
-            sign(
-                Signing::Es256,
-                json!({"alg": "ES256", "kid": "ES256", "crit": []}),
-            ),
-        ),
-        (
-            "a logout token",
-            sign(
-                Signing::Es256,
-                json!({"alg": "ES256", "kid": "ES256", "typ": "logout+jwt"}),
-            ),
-        ),
-        (
-            "a DPoP proof",
-            sign(
-                Signing::Es256,
-                json!({"alg": "ES256", "kid": "ES256", "typ": "dpop+jwt"}),
-            ),
-        ),
+    ]
+}
+
+/// Heads over which the issuer's own key signs.
+fn heads() -> Vec<(&'static str, Signing, Value)> {
+    let es256 = |name, kid: &str| (name, Signing::Es256, json!({"alg": "ES256", "kid": kid}));
+    let with = |name, field: &str, value: Value| {
+        let mut head = json!({"alg": "ES256", "kid": "ES256"});
+        head[field] = value;
+        (name, Signing::Es256, head)
+    };
+    let alg =
+        |name, alg: &str, signing, kid: &str| (name, signing, json!({"alg": alg, "kid": kid}));
+    let mut b64 = with("crit b64", "crit", json!(["b64"]));
+    b64.2["b64"] = json!(false);
+    vec![
+        with("alg is no text", "alg", json!(["ES256"])),
+        alg("RS384", "RS384", Signing::Rs256, "RS256"),
+        alg("PS256", "PS256", Signing::Rs256, "RS256"),
+        alg("ES384", "ES384", Signing::Es256, "ES256"),
+        alg("es256", "es256", Signing::Es256, "ES256"),
+        alg("a key of another kind", "RS256", Signing::Es256, "ES256"),
+        alg("another's algorithm", "EdDSA", Signing::Es256, "EdDSA"),
+        es256("another's key", "RS256"),
+        es256("an unknown key", "unknown"),
+        es256("a path for a key", "../../dev/null"),
+        es256("SQL for a key", "' OR 1=1 --"),
+        with("crit", "crit", json!(["exp"])),
+        b64,
+        with("crit empty", "crit", json!([])),
+        with("a logout token", "typ", json!("logout+jwt")),
+        with("a DPoP proof", "typ", json!("dpop+jwt")),
+        with("an endless one", "x", json!("y".repeat(20_000))),
+    ]
+}
+
+/// What is no token by its shape, or whose signature is none.
+fn misshapen(issuer: &Issuer, claims: &Value) -> Vec<(&'static str, String)> {
+    let good = issuer.token(Signing::Es256, &json!({"roles": "admin"}));
+    let parts: Vec<&str> = good.split('.').collect();
+    let (head, payload, signature) = (parts[0], parts[1], parts[2]);
+    let other = encoded(&issuer.claims(&json!({"roles": "admin", "sub": "me"})));
+    let zeros = BASE64_URL_SAFE_NO_PAD.encode([0; 64]);
+    let twice = r#"{"alg":"none","alg":"ES256","kid":"ES256"}"#;
+    let list = issuer.sign(Signing::Es256, &head_of(Signing::Es256), &json!([1]));
+    vec![
+        ("alg twice", issuer.sign_text(Signing::Es256, twice, claims)),
         ("no signature", format!("{head}.{payload}.")),
         ("two parts", format!("{head}.{payload}")),
         ("four parts", format!("{good}.{signature}")),
         ("five parts", format!("{good}.a.b")),
-        (
-            "another payload",
-            format!(
-                "{head}.{}.{signature}",
-                encoded(&issuer.claims(&json!({"roles": "admin", "sub": "me"})))
-            ),
-        ),
+        ("another payload", format!("{head}.{other}.{signature}")),
         ("padding", format!("{good}=")),
-        (
-            "zeros for a signature",
-            format!(
-                "{head}.{payload}.{}",
-                BASE64_URL_SAFE_NO_PAD.encode([0; 64])
-            ),
-        ),
+        ("zeros for a signature", format!("{head}.{payload}.{zeros}")),
         (
             "a cut signature",
             format!("{head}.{payload}.{}", &signature[..43]),
         ),
-        ("a DER signature", issuer.der(&claims)),
-        (
-            "a payload that is no object",
-            issuer.sign(Signing::Es256, &head_of(Signing::Es256), &json!([1])),
-        ),
+        ("a DER signature", issuer.der(claims)),
+        ("a payload that is no object", list),
         (
             "a head that is no JSON",
             format!("bm9uc2Vuc2U.{payload}.{signature}"),
-        ),
-        (
-            "an endless one",
-            sign(
-                Signing::Es256,
-                json!({"alg": "ES256", "kid": "ES256", "x": "y".repeat(20_000)}),
-            ),
         ),
         ("dots", "..".into()),
     ]

@@ -51,7 +51,7 @@ pub struct Issuer {
     pub url: String,
     keys: HashMap<Signing, Pkcs8>,
     served: Arc<Served>,
-    _server: JoinSet<()>,
+    server: JoinSet<()>,
 }
 
 #[derive(Default)]
@@ -104,7 +104,7 @@ impl Issuer {
             .route("/endless", get(async || " ".repeat(2 * 1024 * 1024)))
             .route("/empty", get(async || r#"{"keys":[]}"#))
             .with_state(issuer.served.clone());
-        issuer._server.spawn(async move {
+        issuer.server.spawn(async move {
             axum::serve(listener, routes).await.expect("it serves");
         });
         issuer
@@ -119,7 +119,7 @@ impl Issuer {
                 .map(|&signing| (signing, make(signing)))
                 .collect(),
             served: Arc::default(),
-            _server: JoinSet::new(),
+            server: JoinSet::new(),
         }
     }
 
