@@ -17,6 +17,7 @@ pub enum Measure {
     Retried,
     DeadLettered,
     Parked,
+    Postponed,
     Expired,
     Superseded,
     SuccessShare,
@@ -40,7 +41,7 @@ pub enum Value {
 }
 
 impl Measure {
-    const ALL: [Self; 18] = [
+    const ALL: [Self; 19] = [
         Self::Events,
         Self::Attempts,
         Self::Delivered,
@@ -48,6 +49,7 @@ impl Measure {
         Self::Retried,
         Self::DeadLettered,
         Self::Parked,
+        Self::Postponed,
         Self::Expired,
         Self::Superseded,
         Self::SuccessShare,
@@ -71,6 +73,7 @@ impl Measure {
             Self::Retried => "retried",
             Self::DeadLettered => "dead_lettered",
             Self::Parked => "parked",
+            Self::Postponed => "postponed",
             Self::Expired => "expired",
             Self::Superseded => "superseded",
             Self::SuccessShare => "success_share",
@@ -97,6 +100,7 @@ impl Measure {
             Self::Retried => Count(sum.retried),
             Self::DeadLettered => Count(sum.dead_lettered),
             Self::Parked => Count(sum.parked),
+            Self::Postponed => Count(sum.postponed),
             Self::Expired => Count(sum.expired),
             Self::Superseded => Count(sum.superseded),
             Self::SuccessShare => Figure(sum.success_share()),

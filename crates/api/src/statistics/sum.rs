@@ -15,6 +15,7 @@ pub struct Sum {
     pub retried: u64,
     pub dead_lettered: u64,
     pub parked: u64,
+    pub postponed: u64,
     pub expired: u64,
     pub superseded: u64,
     pub latency: Timing,
@@ -59,6 +60,7 @@ impl Sum {
             "retry" => Some(&mut self.retried),
             "dead_lettered" => Some(&mut self.dead_lettered),
             "parked" => Some(&mut self.parked),
+            "postponed" => Some(&mut self.postponed),
             "expired" => Some(&mut self.expired),
             "superseded" => Some(&mut self.superseded),
             // Its subscription was deleted.

@@ -44,7 +44,8 @@ pub struct TimeseriesQuery {
     #[param(inline, example = "1m")]
     granularity: Granularity,
     /// Separated by commas: `events` (of all only), `attempts`, `delivered`, `failed` (attempts),
-    /// `retried`, `dead_lettered`, `parked`, `expired`, `superseded` (before they were pending),
+    /// `retried`, `dead_lettered`, `parked`, `postponed` (for want of a token), `expired`,
+    /// `superseded` (before they were pending),
     /// `success_share` (of the attempts), and `latency_ms_` (the receiver's) or `delay_ms_` (from
     /// publishing to delivered) with `mean`, `p50`, `p95`, `p99`.
     #[serde(default)]
