@@ -66,7 +66,7 @@ mod tests {
         };
         let text = Cursor::text(&edge);
         assert_eq!(Cursor::read(&text), Some(Cursor(edge)));
-        let far = DateTime::from_timestamp_micros(i64::MAX).unwrap();
+        let far = DateTime::from_timestamp(MAX_SECONDS + 1, 0).unwrap();
         let far = Cursor::text(&Edge {
             attempted_at: far,
             ..edge

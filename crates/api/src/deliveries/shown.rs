@@ -110,6 +110,26 @@ impl Delivery {
 
 /// A delivery with its attempts.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({
+    "id": "AZmwwnwefVKgpU8PajqbEQAAAAADAAAAAAAAEmcHdXBkYXRlczAxOTliMGMyLTlkMDMtN2E0MQ",
+    "subscription_id": "0199b0c2-7c1e-7d52-a0a5-4f0f6a3a9b11",
+    "event_id": "0199b0c2-9d03-7a41", "city": "Tokyo", "topic": "updates", "partition": 3,
+    "offset": 4711, "replay_id": null, "status": "pending", "attempts_made": 1,
+    "at": "2026-11-23T21:00:00.120Z", "last_status": 500, "failure": "http_5xx",
+    "latency_ms": 78.112, "next_attempt_at": "2026-11-23T21:00:05.410Z",
+    "attempts": [{
+        "number": 1, "at": "2026-11-23T21:00:00.120Z", "posted": true, "outcome": "pending",
+        "status": 500, "failure": "http_5xx",
+        "hint": "it failed by a fault of its own: look in its log",
+        "latency_ms": {
+            "dns": 1.204, "connect": 11.87, "tls": 24.306, "first_byte": 40.018, "total": 78.112
+        },
+        "remote_address": "203.0.113.7:443", "reused_connection": false, "tls_version": "TLS 1.3",
+        "certificate_expires_in_days": 69,
+        "request_headers": {"webhook-id": "0199b0c2-9d03-7a41", "authorization": "[redacted]"},
+        "response_headers": {"content-type": "text/plain"}, "response": "no disk space"
+    }]
+}))]
 pub struct WholeDelivery {
     #[serde(flatten)]
     delivery: Delivery,

@@ -33,6 +33,8 @@ fn origin(text: &str) -> Result<HeaderValue, String> {
     let url = Url::parse(text).ok();
     let url = url.filter(|url| matches!(url.scheme(), "http" | "https"));
     let is_one = url.is_some_and(|url| url.origin().ascii_serialization() == text);
+    // A host may have an asterisk in it, and who writes one means something else.
+    let is_one = is_one && !text.contains('*');
     is_one
         .then(|| HeaderValue::from_str(text).ok())
         .flatten()

@@ -158,7 +158,7 @@ async fn what_is_anothers_is_as_what_is_not_there(db: PgPool) {
             tried += 1;
         }
     }
-    assert_eq!(tried, 14);
+    assert_eq!(tried, 16);
     let requeued = other.post("/dlqs", &json!({"dlqs": [dead]})).await.json();
     assert_eq!(requeued["not_found"], json!([dead]));
     assert_eq!(everything(&admin).await, before);
