@@ -12,7 +12,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::Utc;
-use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper_util::client::legacy::connect::capture_connection;
 use hyper_util::client::legacy::{self, Client};
@@ -183,8 +184,9 @@ impl Sender {
         let mut attempt = heard.attempt(failure, started_at);
         if let Some(content) = &mut attempt.content {
             content.request_headers = outgoing.headers_shown(target, timestamp);
+            let carried = carried(target, token);
             for said in [&mut content.response_headers, &mut content.response] {
-                *said = said.take().map(|text| redact(text, &target.headers));
+                *said = said.take().map(|text| redact(text, &carried));
             }
         }
         attempt
@@ -234,6 +236,17 @@ impl Sender {
         let lifetime = self.connector.egress().connection_lifetime();
         connection.age() + IDLE_TIMEOUT > lifetime
     }
+}
+
+/// What a receiver may repeat of it, which nobody is to read.
+fn carried(target: &Target, token: Option<&HeaderValue>) -> HeaderMap {
+    let mut carried = target.headers.clone();
+    if let Some(token) = token {
+        let mut token = token.clone();
+        token.set_sensitive(true);
+        carried.append(AUTHORIZATION, token);
+    }
+    carried
 }
 
 fn request(

@@ -117,6 +117,19 @@ async fn a_token_is_fetched_once_and_carried_by_each_post() {
 }
 
 #[tokio::test]
+async fn a_token_that_a_receiver_repeats_is_not_recorded() {
+    let (receiver, endpoint) = (Receiver::new().await, TokenEndpoint::giving().await);
+    let (sender, to) = (sender(), authorized(&receiver, &endpoint.url, LONG));
+    let said = answer("500 No", "not with bearer token-1");
+    let (attempt, _) = posted(&sender, &to, &receiver, &[said.as_bytes()]).await;
+    let content = attempt.content.unwrap();
+    assert_eq!(
+        content.response.as_deref(),
+        Some("not with bearer [redacted]")
+    );
+}
+
+#[tokio::test]
 async fn a_token_that_is_refused_is_renewed_once_and_the_post_is_made_once_more() {
     let (receiver, endpoint) = (Receiver::new().await, TokenEndpoint::giving().await);
     let (sender, to) = (sender(), authorized(&receiver, &endpoint.url, LONG));
