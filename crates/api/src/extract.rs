@@ -111,11 +111,19 @@ fn not_an_object(body: &[u8]) -> ApiError {
     }
 }
 
-/// The message alone: the pointer says where.
+/// The message alone: the pointer says where. A text that stands in the wrong place is not repeated:
+/// it may be a secret.
 fn without_position(error: &serde_json::Error) -> String {
     let message = error.to_string();
     let end = message.rfind(" at line ").unwrap_or(message.len());
-    echo(&message[..end])
+    let message = &message[..end];
+    match (message.find(" string \""), message.rfind("\", expected ")) {
+        (Some(from), Some(to)) => {
+            let (before, after) = (&message[..from], &message[to + 1..]);
+            echo(&format!("{before} a text{after}"))
+        }
+        _ => echo(message),
+    }
 }
 
 /// Where in the body (RFC 6901). A field that is missing, unknown or there twice is named by the

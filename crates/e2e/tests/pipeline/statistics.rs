@@ -1,7 +1,6 @@
 //! `/stats` tells what the receiver counted: after failures, retries and a replay exactly, after a
 //! kill less what the replica had counted since it wrote that down last. Attempts are the truth.
 
-use chrono::{SecondsFormat, Utc};
 use e2e::load::{EVENTS, Load, PER_KILL};
 use e2e::receiver::Receiver;
 use e2e::stage::{Stage, until};
@@ -71,7 +70,6 @@ async fn all_agree(stage: &Stage, id: &str, (attempts, delivered): (i64, i64)) {
 #[tokio::test]
 async fn totals_are_what_the_receiver_counted_with_failures_retries_and_a_replay() {
     let (stage, receiver) = (Stage::new().await, Receiver::new().await);
-    let since = Utc::now();
     let id = stage.subscribe("a", &format!("{}/a", receiver.url)).await;
     let settings = [
         ("RETRY_SCHEDULE", "300ms,1s,1s,1s,2s,2s,5s,5s,5s"),
@@ -89,10 +87,12 @@ async fn totals_are_what_the_receiver_counted_with_failures_retries_and_a_replay
     receiver.answer(200);
     until("all arrive", async || receiver.distinct("a") == MANY + FEW).await;
 
-    let asked = json!({"since": since.to_rfc3339_opts(SecondsFormat::Millis, true)});
-    let replay = stage
-        .post(&format!("/subscriptions/{id}/replay"), &asked)
+    let path = format!("/subscriptions/{id}/replay");
+    let refused = stage
+        .post(&path, &json!({"since": "2020-01-01T00:00:00Z"}))
         .await;
+    let all = json!({"since": refused["earliest"]});
+    let replay = stage.post(&path, &all).await;
     let path = format!("/replays/{}", replay["id"].as_str().unwrap());
     until("it is sent again", async || {
         stage.get(&path).await["state"] == json!("completed")

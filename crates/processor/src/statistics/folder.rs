@@ -4,7 +4,7 @@
 //! Any replica may, one at a time: the one row of `statistics_state` is the lock, and each step is
 //! one transaction that also removes, or marks, what it has counted. So a step that is cut off
 //! counts nothing, and one that two begin is made by one. Where folding takes long it is done less
-//! often: it takes about [`SHARE`] of the time of one connection, no more.
+//! often: it takes about `SHARE` of the time of one connection, no more.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;

@@ -110,9 +110,8 @@ impl Run {
             if let Some(secret) = made[name].as_str() {
                 *answer = answer.replace(secret, "shown once");
                 // Its beginning may be known.
-                let hidden = secret.rsplit('_').next().unwrap();
-                self.secrets
-                    .push(hidden[hidden.len() - 24..].trim_end_matches('=').to_owned());
+                let hidden = &secret[secret.len() - 24..];
+                self.secrets.push(hidden.trim_end_matches('=').to_owned());
             }
         }
         assert!(
