@@ -7,7 +7,9 @@ pub mod ask;
 pub mod counting;
 pub mod fill;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 /// How long something took, several times.
 #[derive(Clone, Debug, Default)]

@@ -1,6 +1,6 @@
 //! Asks the API's own routes, without a network, as an admin and as a subscriber.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use api::{Access, AppState, DoorArgs, Live, LiveSettings, Log, StatisticsSettings, Tester};
@@ -15,6 +15,7 @@ use http::{Request, StatusCode};
 use metrics_exporter_prometheus::PrometheusBuilder;
 use outbound::{Egress, EgressArgs};
 use sqlx::PgPool;
+use tokio::time::Instant;
 use tower::ServiceExt;
 
 use super::Taken;

@@ -1,8 +1,6 @@
 //! What counting takes, held against recording the same attempts: both as the recorder does it, one
 //! after the other on the same machine.
 
-use std::time::Instant;
-
 use anyhow::Context;
 use common::store::statistics;
 use processor::statistics::packed::pack;
@@ -10,6 +8,7 @@ use processor::statistics::tally::Counted;
 use processor::statistics::{Folder, Settings, Tally};
 use processor::store::statistics_deltas::{self, Delta};
 use sqlx::PgPool;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::Taken;
