@@ -62,6 +62,9 @@ pub struct Config {
     /// How long a test delivery may take to a subscription that does not say; as for the processor.
     #[arg(long, env = "ATTEMPT_TIMEOUT", default_value = "10s", value_parser = human::duration)]
     pub attempt_timeout: Duration,
+    /// As whom receivers are asked whether they want deliveries: the domain name of this system
+    #[arg(long, env = "SENDER_ORIGIN", default_value = "localhost", value_parser = origin)]
+    pub sender_origin: String,
     /// How long requests may go on after a signal to stop.
     #[arg(long, env = "API_DRAIN_TIMEOUT", default_value = "15s", value_parser = human::duration)]
     pub drain_timeout: Duration,
@@ -126,6 +129,15 @@ impl Config {
             Auth::On => Access::by_keys(self.admin_api_key.as_ref()),
         }
     }
+}
+
+/// Letters, digits, hyphens and dots: more is in no domain name.
+fn origin(text: &str) -> Result<String, String> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.');
+    if !(1..=253).contains(&text.len()) || !text.chars().all(fits) {
+        return Err("it must be a domain name of 1 to 253 characters".into());
+    }
+    Ok(text.to_owned())
 }
 
 #[cfg(test)]

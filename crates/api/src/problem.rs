@@ -3,6 +3,8 @@
 //! `code` is what clients branch on; the set is closed, and each code has one status and one
 //! title. `pointer` (RFC 6901) names the field of the body, `parameter` the part of the URL.
 
+use std::fmt;
+
 use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -37,6 +39,10 @@ pub enum Code {
     SlowBody,
     /// Another subscription has the name.
     NameTaken,
+    /// Somebody changed it while a receiver was asked.
+    ChangedMeanwhile,
+    /// The receiver was asked first, and did not agree.
+    NotVerified,
     /// The subscription is disabled.
     SubscriptionDisabled,
     /// The replay is completed.
@@ -69,12 +75,15 @@ impl Code {
             Self::NotFound | Self::UnknownRoute => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::SlowBody => StatusCode::REQUEST_TIMEOUT,
-            Self::NameTaken | Self::SubscriptionDisabled | Self::ReplayCompleted => {
-                StatusCode::CONFLICT
-            }
+            Self::NameTaken
+            | Self::ChangedMeanwhile
+            | Self::SubscriptionDisabled
+            | Self::ReplayCompleted => StatusCode::CONFLICT,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::InvalidField | Self::BeforeLog => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::InvalidField | Self::BeforeLog | Self::NotVerified => {
+                StatusCode::UNPROCESSABLE_ENTITY
+            }
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Unavailable | Self::KafkaUnavailable | Self::TimedOut => {
                 StatusCode::SERVICE_UNAVAILABLE
@@ -95,6 +104,8 @@ impl Code {
             Self::MethodNotAllowed => "The method is not served here",
             Self::SlowBody => "The body came too slowly",
             Self::NameTaken => "The name is taken",
+            Self::ChangedMeanwhile => "It was changed meanwhile",
+            Self::NotVerified => "The receiver does not agree",
             Self::SubscriptionDisabled => "The subscription is disabled",
             Self::ReplayCompleted => "The replay is completed",
             Self::BodyTooLarge => "The body is too large",
@@ -121,6 +132,8 @@ impl Code {
             Self::MethodNotAllowed => "urn:temperature-webhooks:problem:method_not_allowed",
             Self::SlowBody => "urn:temperature-webhooks:problem:slow_body",
             Self::NameTaken => "urn:temperature-webhooks:problem:name_taken",
+            Self::ChangedMeanwhile => "urn:temperature-webhooks:problem:changed_meanwhile",
+            Self::NotVerified => "urn:temperature-webhooks:problem:not_verified",
             Self::SubscriptionDisabled => "urn:temperature-webhooks:problem:subscription_disabled",
             Self::ReplayCompleted => "urn:temperature-webhooks:problem:replay_completed",
             Self::BodyTooLarge => "urn:temperature-webhooks:problem:body_too_large",
@@ -131,6 +144,28 @@ impl Code {
             Self::Unavailable => "urn:temperature-webhooks:problem:unavailable",
             Self::KafkaUnavailable => "urn:temperature-webhooks:problem:kafka_unavailable",
             Self::TimedOut => "urn:temperature-webhooks:problem:timed_out",
+        }
+    }
+}
+
+/// What came of asking a receiver first.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Answered {
+    /// The response's, if there was one.
+    pub status: Option<u16>,
+    /// The class of the failure, as `connect_refused`.
+    pub failure: Option<&'static str>,
+    /// The beginning of the response.
+    pub response: Option<String>,
+    /// What to do about it.
+    pub hint: String,
+}
+
+impl fmt::Display for Answered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.status, self.failure) {
+            (Some(status), _) => write!(f, "it answered {status}; {}", self.hint),
+            (None, failure) => write!(f, "{}; {}", failure.unwrap_or("it failed"), self.hint),
         }
     }
 }
@@ -159,6 +194,9 @@ pub struct Problem {
     /// The earliest time that is possible.
     #[serde(skip_serializing_if = "Option::is_none")]
     earliest: Option<DateTime<Utc>>,
+    /// What the receiver answered that was asked first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    receiver: Option<Answered>,
     /// The request's `x-request-id`, under which the log has more.
     request_id: String,
 }
@@ -176,6 +214,7 @@ impl Problem {
             pointer: error.pointer().map(str::to_owned),
             parameter: error.parameter().map(str::to_owned),
             earliest: error.earliest(),
+            receiver: error.answered().cloned(),
             request_id: request_id.to_owned(),
         }
     }

@@ -59,7 +59,8 @@ impl Service {
             db: db.clone(),
             log: log.clone(),
             access: config.access(),
-            tester: Tester::new(config.attempt_timeout, &egress).context("setting up TLS")?,
+            tester: Tester::new(config.attempt_timeout, &egress, &config.sender_origin)
+                .context("setting up TLS")?,
             egress,
             keyring,
         };

@@ -7,11 +7,14 @@
 
 mod failure;
 mod heard;
+mod identified;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Method, Request, Response};
+use chrono::Utc;
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper_util::client::legacy::connect::capture_connection;
 use hyper_util::client::legacy::{self, Client};
@@ -22,11 +25,11 @@ use rustls_platform_verifier::Verifier;
 use tokio::time::{Instant, timeout_at};
 
 use self::heard::Heard;
+use self::identified::Identified;
 use crate::attempt::Attempt;
 use crate::connection::Connection;
 use crate::connector::{Connector, Settings};
 use crate::egress::Egress;
-use crate::identity::ClientIdentity;
 use crate::outgoing::Outgoing;
 use crate::payload::{Payload, Sent};
 use crate::target::Target;
@@ -60,6 +63,9 @@ pub struct Sender {
     pooled: Client<Connector, Payload>,
     /// Opens a connection for every request.
     fresh: Client<Connector, Payload>,
+    idle_per_host: usize,
+    /// Those who send where we show a certificate.
+    identified: Arc<Identified>,
 }
 
 impl Sender {
@@ -77,19 +83,15 @@ impl Sender {
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(verifier))
             .with_no_client_auth();
-        Ok(Self::with(Connector::new(&SETTINGS, egress, tls)))
-    }
-
-    /// A sender that shows a certificate of its own to receivers that ask for one. It shares no
-    /// connection and no TLS session with this one.
-    ///
-    /// # Errors
-    /// That the certificate and its key do not go together, or are of no use.
-    pub fn with_identity(&self, identity: &ClientIdentity) -> Result<Self, rustls::Error> {
-        self.connector.with_identity(identity).map(Self::with)
+        let connector = Connector::new(&SETTINGS, egress, tls);
+        Ok(Self::with(connector))
     }
 
     fn with(connector: Connector) -> Self {
+        Self::keeping(IDLE_PER_HOST, connector)
+    }
+
+    fn keeping(idle_per_host: usize, connector: Connector) -> Self {
         let client = |idle_per_host| {
             Client::builder(TokioExecutor::new())
                 .pool_timer(TokioTimer::new())
@@ -100,9 +102,11 @@ impl Sender {
                 .build(connector.clone())
         };
         Self {
-            pooled: client(IDLE_PER_HOST),
+            pooled: client(idle_per_host),
             fresh: client(0),
             connector,
+            idle_per_host,
+            identified: Arc::default(),
         }
     }
 
@@ -110,18 +114,40 @@ impl Sender {
     /// step to it took.
     #[must_use]
     pub fn unpooled(&self) -> Self {
-        Self {
-            pooled: self.fresh.clone(),
-            ..self.clone()
-        }
+        Self::keeping(0, self.connector.clone())
     }
 
-    /// Posts to the target; by the target's own sender, if it has one.
+    /// The one that shows the target's certificate, if it has one. It shares no connection and no TLS
+    /// session with this one, or with that of another certificate.
+    pub(crate) fn by(&self, target: &Target) -> Cow<'_, Self> {
+        let Some(identity) = &target.identity else {
+            return Cow::Borrowed(self);
+        };
+        Cow::Owned(self.identified.get(identity, || {
+            let connector = self.connector.with_identity(identity);
+            Self::keeping(self.idle_per_host, connector)
+        }))
+    }
+
+    /// One request over a fresh connection, and the head of its response.
+    pub(crate) async fn send(
+        &self,
+        request: Request<Payload>,
+    ) -> Result<(StatusCode, HeaderMap), Failure> {
+        let response = self.post(&self.fresh, request).await;
+        let (head, _) = response.map_err(|error| failure::of(&error))?.into_parts();
+        Ok((head.status, head.headers))
+    }
+
+    /// Posts to the target. Where we would show a certificate that has expired, nothing is sent.
     pub async fn attempt(&self, target: &Target, outgoing: &Outgoing<'_>) -> Attempt {
         let started_at = Instant::now();
+        if target.shows_expired(Utc::now()) {
+            return Attempt::failed(Failure::ClientCertificate, started_at, Duration::ZERO);
+        }
         let sent = Sent::default();
         let mut heard = Heard::default();
-        let sender = target.sender.as_ref().unwrap_or(self);
+        let sender = self.by(target);
         let exchange = sender.exchange(target, outgoing, &sent, &mut heard);
         let ended = timeout_at(started_at + target.timeout, exchange).await;
         let sent_at = sent.get().copied();

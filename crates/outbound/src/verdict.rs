@@ -43,6 +43,9 @@ pub enum Failure {
     Connect,
     /// The TLS handshake failed.
     Tls,
+    /// The receiver refuses our certificate, or wants one and got none; or ours has expired, and
+    /// nothing was sent.
+    ClientCertificate,
     /// The request was sent, and no head of a response came in time.
     Timeout,
     /// The connection ended before the head of a response.
@@ -78,6 +81,7 @@ impl Failure {
             Self::ConnectTimeout => "connect_timeout",
             Self::Connect => "connect",
             Self::Tls => "tls",
+            Self::ClientCertificate => "client_certificate",
             Self::Timeout => "timeout",
             Self::Reset => "reset",
             Self::Aborted => "aborted",

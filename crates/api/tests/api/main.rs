@@ -2,9 +2,11 @@
 //! it is asked twice, and when it is asked for nonsense.
 
 mod access;
+mod client_certificates;
 mod dead_letters;
 mod document;
 mod egress;
+mod headers;
 mod outage;
 mod pages;
 mod policies;
@@ -15,4 +17,5 @@ mod subscriptions;
 mod support;
 mod test_delivery;
 mod topic;
+mod verification;
 mod webhook_keys;

@@ -22,6 +22,9 @@ pub const LONG: Duration = Duration::from_mins(1);
 /// How long a test delivery takes at most.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// As whom receivers are asked.
+pub const ORIGIN: &str = "hooks.example";
+
 /// The API, and the database under it.
 #[derive(Clone)]
 pub struct Client {
@@ -81,16 +84,24 @@ pub fn keyring() -> Keyring {
 /// The API over `db` and `log`.
 pub fn api_with(db: PgPool, log: Log, access: Access, request_timeout: Duration) -> api::Api {
     let egress = Egress::new(&EgressArgs::default()).expect("rules");
+    api_of(state(db, log, access, egress), request_timeout)
+}
+
+fn state(db: PgPool, log: Log, access: Access, egress: Egress) -> AppState {
+    AppState {
+        db,
+        log,
+        access,
+        tester: Tester::new(ATTEMPT_TIMEOUT, &egress, ORIGIN).expect("TLS"),
+        egress,
+        keyring: keyring(),
+    }
+}
+
+fn api_of(state: AppState, request_timeout: Duration) -> api::Api {
     let metrics = PrometheusBuilder::new().build_recorder().handle();
     api::routes(
-        AppState {
-            db,
-            log,
-            access,
-            tester: Tester::new(ATTEMPT_TIMEOUT, &egress).expect("TLS"),
-            egress,
-            keyring: keyring(),
-        },
+        state,
         probes::router(Readiness::default(), metrics),
         request_timeout,
     )
@@ -115,6 +126,18 @@ impl Client {
     pub fn with_access(db: PgPool, access: Access) -> Self {
         let log = Log::new(&kafka("updates"));
         Self::of(api_with(db.clone(), log, access, LONG), db)
+    }
+
+    /// One whose test deliveries trust the authorities in that file of PEM.
+    pub fn trusting(db: PgPool, file: &std::path::Path) -> Self {
+        let args = EgressArgs {
+            egress_ca_file: Some(file.to_owned()),
+            ..EgressArgs::default()
+        };
+        let egress = Egress::new(&args).expect("rules");
+        let log = Log::new(&kafka("updates"));
+        let state = state(db.clone(), log, Access::Off, egress);
+        Self::of(api_of(state, LONG), db)
     }
 
     fn of(api: api::Api, db: PgPool) -> Self {
