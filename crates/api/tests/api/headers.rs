@@ -111,9 +111,12 @@ async fn no_header_is_what_auth_sets_whichever_comes_first(db: PgPool) {
     let with = |name: &str, auth: Value, headers: Value| json!({"name": name, "url": "http://a", "auth": auth, "headers": headers});
     let own = json!({"kind": "header", "name": "X-Api-Key", "value": "k"});
     let bearer = json!({"kind": "bearer", "token": "k"});
+    let oauth2 = json!({"kind": "oauth2", "token_url": "http://a", "client_id": "a",
+                        "client_auth": "client_secret_post", "client_secret": "k"});
     let scheme = json!({"Authorization": "ApiKey k"});
     for (auth, headers, pointer) in [
         (&bearer, &scheme, "/headers/Authorization"),
+        (&oauth2, &scheme, "/headers/Authorization"),
         (&own, &json!({"x-api-key": "k"}), "/headers/x-api-key"),
     ] {
         let new = with("a", auth.clone(), headers.clone());

@@ -12,6 +12,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 
+use crate::oauth2::token_endpoint;
 use crate::support::{Client, ORIGIN, id_of};
 use crate::test_delivery::Receiver;
 
@@ -111,6 +112,37 @@ async fn a_receiver_that_permits_deliveries_by_handshake_gets_them_in_that_name(
         .patch(&path, &json!({"url": "http://127.0.0.1:1"}))
         .await;
     assert_eq!(moved.json()["permitted_origin"], Value::Null);
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn a_receiver_is_asked_with_a_token_where_deliveries_carry_one(db: PgPool) {
+    let client = Client::new(db);
+    let mut receiver = Asked::new(200, &[("webhook-allowed-origin", "*")]).await;
+    let refused = json!({"error": "invalid_client"});
+    let (refusing, _refuses) = token_endpoint(StatusCode::UNAUTHORIZED, refused).await;
+    let granted = json!({"access_token": "token", "token_type": "Bearer"});
+    let (giving, _gives) = token_endpoint(StatusCode::OK, granted).await;
+    let new = |token_url: &str, verify: &str| {
+        json!({"name": "a", "url": receiver.url, "verify": verify, "auth": {
+            "kind": "oauth2", "token_url": token_url, "client_id": "sensor",
+            "client_auth": "client_secret_post", "client_secret": "hunter2"
+        }})
+    };
+    for means in ["handshake", "delivery"] {
+        let said = client
+            .not_verified(Method::POST, "/subscriptions", &new(&refusing, means))
+            .await;
+        assert_eq!(said["failure"], "oauth2_invalid_client", "{said}");
+    }
+    let new = new(&giving, "handshake");
+    let made = client.post("/subscriptions", &new).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.text());
+    // Without one it was left alone.
+    let (method, asked) = receiver.got.recv().await.expect("it was asked");
+    assert_eq!(
+        (method, &asked["authorization"]),
+        (Method::OPTIONS, &"Bearer token".parse().expect("a value"))
+    );
 }
 
 #[sqlx::test(migrations = "../../migrations")]

@@ -19,7 +19,7 @@ fn pem(authority: &Authority, until: i32) -> (String, String) {
     (certificate.pem(), key.serialize_pem())
 }
 
-fn identity(authority: &Authority, until: i32) -> ClientIdentity {
+pub(super) fn identity(authority: &Authority, until: i32) -> ClientIdentity {
     let (certificate, key) = pem(authority, until);
     ClientIdentity::from_pem(&certificate, &key).unwrap()
 }
