@@ -102,18 +102,9 @@ impl Run {
         secret
     }
 
-    /// Has the API make something; what the answer shows once is looked for from now on, but there.
+    /// Has the API make something.
     pub async fn make(&mut self, path: &str, body: &Value) -> Value {
         let mut made = self.ask(Method::POST, path, &body.to_string()).await;
-        let (_, answer) = self.heard.last_mut().unwrap();
-        for name in ["signing_secret", "key"] {
-            if let Some(secret) = made[name].as_str() {
-                *answer = answer.replace(secret, "shown once");
-                // Its beginning may be known.
-                let hidden = &secret[secret.len() - 24..];
-                self.secrets.push(hidden.trim_end_matches('=').to_owned());
-            }
-        }
         assert!(
             made["id"].is_string() || made["signing_secret"].is_string(),
             "{made}"
@@ -121,10 +112,25 @@ impl Run {
         made.take()
     }
 
+    /// What an answer shows once is looked for from now on, but there.
+    fn shown_once(&mut self, answered: &Value) {
+        let (_, answer) = self.heard.last_mut().unwrap();
+        for name in ["signing_secret", "key"] {
+            if let Some(secret) = answered[name].as_str() {
+                *answer = answer.replace(secret, "shown once");
+                // Its beginning may be known.
+                let hidden = &secret[secret.len() - 24..];
+                self.secrets.push(hidden.trim_end_matches('=').to_owned());
+            }
+        }
+    }
+
     /// Asks the API as its first admin.
     pub async fn ask(&mut self, method: Method, path: &str, body: &str) -> Value {
         let key = format!("Bearer {}", self.value("ADMIN_API_KEY"));
-        self.send(method, path, body, ("authorization", &key)).await
+        let answered = self.send(method, path, body, ("authorization", &key)).await;
+        self.shown_once(&answered);
+        answered
     }
 
     /// Asks the API with that header, and no other.
