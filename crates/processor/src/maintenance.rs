@@ -36,38 +36,61 @@ pub struct Settings {
     pub disable_after: Duration,
 }
 
-/// Maintains until stopped. What fails is told and tried again at the next look.
+/// Maintains until stopped. What fails is told and tried again at the next look, and holds up nothing
+/// else.
 pub async fn run(db: PgPool, settings: Settings, stop: CancellationToken) {
     for look in (0..TIDY_EVERY).cycle() {
-        let tidies = look == 0;
-        let maintaining = maintain(&db, settings, tidies);
-        match stop.run_until_cancelled(maintaining).await {
-            None => return,
-            Some(Ok(())) => {}
-            Some(Err(error)) => tracing::warn!(%error, "the tables could not be maintained"),
-        }
-        if stop
-            .run_until_cancelled(tokio::time::sleep(INTERVAL))
-            .await
-            .is_none()
-        {
+        let looking = async {
+            store::observe_pool(&db);
+            told(
+                disable_failing(&db, settings.disable_after).await,
+                "disabling who only fails",
+            );
+            if look == 0 {
+                tidy(&db, settings).await;
+            }
+        };
+        let paused = async {
+            looking.await;
+            tokio::time::sleep(INTERVAL).await;
+        };
+        if stop.run_until_cancelled(paused).await.is_none() {
             return;
         }
     }
 }
 
-async fn maintain(db: &PgPool, settings: Settings, tidies: bool) -> sqlx::Result<()> {
-    store::observe_pool(db);
-    disable_failing(db, settings.disable_after).await?;
-    if !tidies {
-        return Ok(());
-    }
-    keep_days(db, days::now(db).await?, settings.attempt_retention).await?;
-    observe_totals(&totals::count(db).await?);
+async fn tidy(db: &PgPool, settings: Settings) {
+    keep_days_now(db, settings.attempt_retention).await;
+    told(
+        totals::count(db)
+            .await
+            .map(|totals| observe_totals(&totals)),
+        "counting what the tables hold",
+    );
+    told(sweep(db).await, "removing what is of no use any more");
+}
+
+/// Keeps the days as they should be now, as far as it can.
+pub async fn keep_days_now(db: &PgPool, retention: Duration) {
+    let keeping = async { keep_days(db, days::now(db).await?, retention).await };
+    told(
+        keeping.await,
+        "keeping a partition of attempts for each day",
+    );
+}
+
+async fn sweep(db: &PgPool) -> sqlx::Result<()> {
     while pending_deliveries::sweep_orphans(db, SWEEP_LIMIT).await? == SWEEP_LIMIT.unsigned_abs() {}
     cursors::sweep_orphans(db).await?;
     circuits::sweep_orphans(db).await?;
     operations::delete_old(db).await
+}
+
+fn told(ended: sqlx::Result<()>, doing: &str) {
+    if let Err(error) = ended {
+        tracing::warn!(%error, "{doing} failed; it is tried again");
+    }
 }
 
 fn observe_totals(totals: &Totals) {

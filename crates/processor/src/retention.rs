@@ -36,6 +36,8 @@ const LOOKS: u32 = 20;
 const LEAST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 
+const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(10);
+
 /// How long one request to Kafka may take.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -89,8 +91,8 @@ impl Guard {
                 Some(Ok(Some(retention))) => (retention / LOOKS).clamp(LEAST_PAUSE, LONGEST_PAUSE),
                 Some(Ok(None)) => LONGEST_PAUSE,
                 Some(Err(error)) => {
-                    tracing::debug!(error = format!("{error:#}"), "retention cannot be watched");
-                    LONGEST_PAUSE
+                    tracing::warn!(error = format!("{error:#}"), "retention cannot be watched");
+                    PAUSE_AFTER_ERROR
                 }
             };
         }

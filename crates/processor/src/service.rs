@@ -94,6 +94,8 @@ impl Service {
             kafka: self.operations_kafka(),
             component: self.kafka.clone(),
         };
+        // Before the first row, which would have to move to its day.
+        maintenance::keep_days_now(&self.db, self.config.attempt_retention).await;
         readings.spawn(&mut tasks, &stop).await?;
         operations.spawn(&mut tasks, &stop).await?;
         let kept = maintenance::Settings {

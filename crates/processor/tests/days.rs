@@ -87,3 +87,25 @@ async fn who_reads_for_long_holds_up_the_days_and_not_who_records(db: PgPool) {
     keep_days(&db, later, RETENTION).await.unwrap();
     assert!(!days::made(&db).await.unwrap().contains(&now.date_naive()));
 }
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn a_day_is_made_while_its_rows_are_being_written(db: PgPool) {
+    let now: DateTime<Utc> = "2026-11-23T21:00:00Z".parse().unwrap();
+    let writers: Vec<_> = (0..4)
+        .map(|_| {
+            let db = db.clone();
+            tokio::spawn(async move {
+                for written in 0..600 {
+                    record(&db, now - TimeDelta::days(written % 12)).await;
+                }
+            })
+        })
+        .collect();
+    while writers.iter().any(|writer| !writer.is_finished()) {
+        keep_days(&db, now, RETENTION).await.unwrap();
+    }
+    for writer in writers {
+        writer.await.unwrap();
+    }
+    assert_eq!(count(&db, "SELECT count(*) FROM attempts").await, 2400);
+}

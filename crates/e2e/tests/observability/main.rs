@@ -111,6 +111,9 @@ async fn what_programs_tell_is_well_named_and_holds_what_is_asked_for() {
             there.extend(served(&program.metrics().await));
         }
         missing = wanted.difference(&there).cloned().collect();
+        if !missing.is_empty() {
+            println!("not there yet: {missing:?}");
+        }
         missing.is_empty()
     })
     .await;

@@ -58,6 +58,11 @@ pub async fn add(db: &mut PgConnection, day: NaiveDate) -> sqlx::Result<()> {
     if made(&mut *transaction).await?.contains(&day) {
         return Ok(());
     }
+    // A row that came between moving and attaching would belong to the day, and forbid it. Who
+    // writes waits here, before it has chosen a partition for its rows.
+    sqlx::query("LOCK TABLE ONLY attempts IN SHARE ROW EXCLUSIVE MODE")
+        .execute(&mut *transaction)
+        .await?;
     for sql in [
         format!("CREATE TABLE {name} (LIKE attempts INCLUDING DEFAULTS)"),
         format!(
