@@ -86,6 +86,9 @@ pub struct Config {
     /// For how long statistics are kept; as for the processor.
     #[command(flatten)]
     pub statistics: StatisticsArgs,
+    /// As whom receivers are asked whether they want deliveries: the domain name of this system
+    #[arg(long, env = "SENDER_ORIGIN", default_value = "localhost", value_parser = origin)]
+    pub sender_origin: String,
     /// How long requests may go on after a signal to stop.
     #[arg(long, env = "API_DRAIN_TIMEOUT", default_value = "15s", value_parser = human::duration)]
     pub drain_timeout: Duration,
@@ -188,6 +191,15 @@ impl Config {
             Auth::On => Access::by_keys(self.admin_api_key.as_ref()),
         }
     }
+}
+
+/// Letters, digits, hyphens and dots: more is in no domain name.
+fn origin(text: &str) -> Result<String, String> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.');
+    if !(1..=253).contains(&text.len()) || !text.chars().all(fits) {
+        return Err("it must be a domain name of 1 to 253 characters".into());
+    }
+    Ok(text.to_owned())
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use common::event::{
     WEBHOOK_SIGNATURE, WEBHOOK_TIMESTAMP,
 };
 use common::probes::Report;
+use outbound::WEBHOOK_REQUEST_ORIGIN;
 use serde_json::json;
 use utoipa::openapi::content::ContentBuilder;
 use utoipa::openapi::path::{
@@ -252,7 +253,7 @@ fn temperature_update() -> Operation {
         .build()
 }
 
-fn headers() -> [Parameter; 7] {
+fn headers() -> [Parameter; 8] {
     [
         header(
             WEBHOOK_ID,
@@ -298,6 +299,12 @@ fn headers() -> [Parameter; 7] {
         .example(Some(json!(
             "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
         ))),
+        header(
+            WEBHOOK_REQUEST_ORIGIN,
+            Required::False,
+            "As whom it is sent, where the receiver has permitted that in a handshake.",
+        )
+        .example(Some(json!("hooks.example.com"))),
     ]
     .map(ParameterBuilder::build)
 }

@@ -15,7 +15,7 @@ use outbound::Refused;
 use sqlx::error::DatabaseError;
 
 use crate::log;
-use crate::problem::Code;
+use crate::problem::{Answered, Code};
 
 /// How many seconds a client is asked to wait while Postgres or Kafka is away.
 const RETRY_AFTER_SECONDS: u64 = 2;
@@ -57,6 +57,10 @@ pub enum ApiError {
     SlowBody,
     #[error("another subscription has this name")]
     NameTaken,
+    #[error("somebody changed it meanwhile; nothing of this is kept: try again")]
+    ChangedMeanwhile,
+    #[error("the receiver was asked first: {0}")]
+    NotVerified(Box<Answered>),
     #[error("it is disabled: enable it first")]
     SubscriptionDisabled,
     #[error("its deliveries are given no tokens: set its `auth` to one of the kind oauth2 first")]
@@ -104,6 +108,8 @@ impl ApiError {
             Self::MethodNotAllowed => Code::MethodNotAllowed,
             Self::SlowBody => Code::SlowBody,
             Self::NameTaken => Code::NameTaken,
+            Self::ChangedMeanwhile => Code::ChangedMeanwhile,
+            Self::NotVerified(_) => Code::NotVerified,
             Self::SubscriptionDisabled => Code::SubscriptionDisabled,
             Self::NotOAuth2 => Code::NotOAuth2,
             Self::ReplayCompleted => Code::ReplayCompleted,
@@ -127,6 +133,7 @@ impl ApiError {
         match self {
             Self::InvalidField { pointer, .. } => Some(pointer),
             Self::NameTaken => Some("/name"),
+            Self::NotVerified(_) => Some("/verify"),
             Self::BeforeLog { .. } => Some("/since"),
             _ => None,
         }
@@ -136,6 +143,14 @@ impl ApiError {
     pub fn earliest(&self) -> Option<DateTime<Utc>> {
         match self {
             Self::BeforeLog { earliest } => Some(*earliest),
+            _ => None,
+        }
+    }
+
+    /// What the receiver answered that was asked first.
+    pub fn answered(&self) -> Option<&Answered> {
+        match self {
+            Self::NotVerified(answered) => Some(answered),
             _ => None,
         }
     }

@@ -4,9 +4,12 @@
 //! other control characters), so that nothing a client sends becomes a fault of ours.
 
 mod auth;
+mod certificate;
+mod headers;
 mod oauth2;
 mod policy;
 mod signing;
+mod verify;
 
 use chrono::{DateTime, Utc};
 use outbound::{Egress, Refused};
@@ -15,10 +18,13 @@ use url::Url;
 use utoipa::ToSchema;
 
 pub use auth::{NewAuth, SigningSecret};
+pub use certificate::{ClientCertificate, NewClientCertificate};
+pub use headers::Headers;
 pub use policy::{
     DisableAfter, FilterSource, GracePeriod, MaxAge, MaxInFlight, RateLimit, RetrySchedule, Timeout,
 };
 pub use signing::{NewKey, SigningAlgorithm};
+pub use verify::{Means, Verify};
 
 const MAX_NAME_CHARS: usize = 100;
 const MAX_OWNER_CHARS: usize = 200;

@@ -32,7 +32,8 @@ fn refused(status: u16) -> &'static str {
     }
 }
 
-fn failed(failure: Failure) -> &'static str {
+/// The line for that class of failure.
+pub fn failed(failure: Failure) -> &'static str {
     match failure {
         Failure::Dns => "the host's name has no address: check the host of `url`",
         Failure::ConnectRefused => {
@@ -44,6 +45,10 @@ fn failed(failure: Failure) -> &'static str {
         Failure::Connect => "its address cannot be reached from here: check the route to it",
         Failure::Tls => {
             "no TLS was agreed on: check that the certificate is valid, trusted, and of this name"
+        }
+        Failure::ClientCertificate => {
+            "it refuses the client certificate, or wants one; or that has expired: look at \
+             `client_certificate`"
         }
         Failure::Timeout => {
             "it took the request and did not answer in time: answer first and work afterwards, or \

@@ -3,6 +3,8 @@
 //! `code` is what clients branch on; the set is closed, and each code has one status and one
 //! title. `pointer` (RFC 6901) names the field of the body, `parameter` the part of the URL.
 
+use std::fmt;
+
 use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -37,6 +39,10 @@ pub enum Code {
     SlowBody,
     /// Another subscription has the name.
     NameTaken,
+    /// Somebody changed it while a receiver was asked.
+    ChangedMeanwhile,
+    /// The receiver was asked first, and did not agree.
+    NotVerified,
     /// The subscription is disabled.
     SubscriptionDisabled,
     /// The subscription's deliveries are given no tokens.
@@ -83,6 +89,7 @@ impl Code {
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::SlowBody => StatusCode::REQUEST_TIMEOUT,
             Self::NameTaken
+            | Self::ChangedMeanwhile
             | Self::SubscriptionDisabled
             | Self::NotOAuth2
             | Self::ReplayCompleted
@@ -91,7 +98,9 @@ impl Code {
             Self::UriTooLong => StatusCode::URI_TOO_LONG,
             Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::InvalidField | Self::BeforeLog => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::InvalidField | Self::BeforeLog | Self::NotVerified => {
+                StatusCode::UNPROCESSABLE_ENTITY
+            }
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             Self::TooManyListeners
             | Self::Unavailable
@@ -114,6 +123,8 @@ impl Code {
             Self::MethodNotAllowed => "The method is not served here",
             Self::SlowBody => "The body came too slowly",
             Self::NameTaken => "The name is taken",
+            Self::ChangedMeanwhile => "It was changed meanwhile",
+            Self::NotVerified => "The receiver does not agree",
             Self::SubscriptionDisabled => "The subscription is disabled",
             Self::NotOAuth2 => "The subscription's deliveries are given no tokens",
             Self::ReplayCompleted => "The replay is completed",
@@ -146,6 +157,8 @@ impl Code {
             Self::MethodNotAllowed => "urn:temperature-webhooks:problem:method_not_allowed",
             Self::SlowBody => "urn:temperature-webhooks:problem:slow_body",
             Self::NameTaken => "urn:temperature-webhooks:problem:name_taken",
+            Self::ChangedMeanwhile => "urn:temperature-webhooks:problem:changed_meanwhile",
+            Self::NotVerified => "urn:temperature-webhooks:problem:not_verified",
             Self::SubscriptionDisabled => "urn:temperature-webhooks:problem:subscription_disabled",
             Self::NotOAuth2 => "urn:temperature-webhooks:problem:not_oauth2",
             Self::ReplayCompleted => "urn:temperature-webhooks:problem:replay_completed",
@@ -162,6 +175,28 @@ impl Code {
             Self::KafkaUnavailable => "urn:temperature-webhooks:problem:kafka_unavailable",
             Self::ProviderUnavailable => "urn:temperature-webhooks:problem:provider_unavailable",
             Self::TimedOut => "urn:temperature-webhooks:problem:timed_out",
+        }
+    }
+}
+
+/// What came of asking a receiver first.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Answered {
+    /// The response's, if there was one.
+    pub status: Option<u16>,
+    /// The class of the failure, as `connect_refused`.
+    pub failure: Option<&'static str>,
+    /// The beginning of the response.
+    pub response: Option<String>,
+    /// What to do about it.
+    pub hint: String,
+}
+
+impl fmt::Display for Answered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.status, self.failure) {
+            (Some(status), _) => write!(f, "it answered {status}; {}", self.hint),
+            (None, failure) => write!(f, "{}; {}", failure.unwrap_or("it failed"), self.hint),
         }
     }
 }
@@ -190,6 +225,9 @@ pub struct Problem {
     /// The earliest time that is possible.
     #[serde(skip_serializing_if = "Option::is_none")]
     earliest: Option<DateTime<Utc>>,
+    /// What the receiver answered that was asked first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    receiver: Option<Answered>,
     /// The request's `x-request-id`, under which the log has more.
     request_id: String,
 }
@@ -207,6 +245,7 @@ impl Problem {
             pointer: error.pointer().map(str::to_owned),
             parameter: error.parameter().map(str::to_owned),
             earliest: error.earliest(),
+            receiver: error.answered().cloned(),
             request_id: request_id.to_owned(),
         }
     }

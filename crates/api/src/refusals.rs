@@ -18,7 +18,7 @@ use utoipa::{IntoResponses, PartialSchema, ToSchema};
 
 use crate::error::ApiError;
 use crate::log;
-use crate::problem::{self, Problem};
+use crate::problem::{self, Answered, Problem};
 
 /// The request id of the examples.
 const REQUEST_ID: &str = "0199b0c2-b1f4-7c60-9e0b-3a5d2c8e7f42";
@@ -58,6 +58,19 @@ const FIELDS: [Example; 2] = [
     },
     || ApiError::NameTaken,
 ];
+
+/// What a route may answer that asks a receiver first.
+const VERIFIED: [Example; 1] = [|| {
+    ApiError::NotVerified(Box::new(Answered {
+        status: Some(403),
+        failure: Some("http_4xx"),
+        response: Some("who are you?".into()),
+        hint: "it does not know us: compare `auth_key` with what the receiver expects".into(),
+    }))
+}];
+
+/// The same, of one that is there already.
+const COMPARED: [Example; 1] = [|| ApiError::ChangedMeanwhile];
 
 /// What a route may answer that takes a list of ids.
 const IDS: [Example; 1] = [|| ApiError::InvalidField {
@@ -230,9 +243,9 @@ refusals! {
     /// Of a route that takes nothing.
     Plain:;
     /// Of `POST /subscriptions`.
-    Create: BODY, FIELDS;
+    Create: BODY, FIELDS, VERIFIED;
     /// Of `PATCH /subscriptions/{id}`.
-    Update: BODY, FIELDS, SUBSCRIPTION;
+    Update: BODY, FIELDS, SUBSCRIPTION, VERIFIED, COMPARED;
     /// Of a route that takes the id of a subscription alone.
     One: SUBSCRIPTION;
     /// Of a route that pauses or resumes.

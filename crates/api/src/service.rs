@@ -66,7 +66,8 @@ impl Service {
             db: db.clone(),
             log: log.clone(),
             access: config.access().and_tokens_of(oidc.clone()),
-            tester: Tester::new(config.attempt_timeout, &egress).context("setting up TLS")?,
+            tester: Tester::new(config.attempt_timeout, &egress, &config.sender_origin)
+                .context("setting up TLS")?,
             egress,
             keyring,
             attempt_log: config.attempt_log,

@@ -2,15 +2,18 @@
 //!
 //! Secrets go in and never come out: a subscription says only that it has one.
 
+mod certificates;
 mod input;
 mod keys;
 mod owned;
 mod secret;
+mod secrets;
 mod shown;
 mod states;
 mod test_delivery;
 mod token;
 mod told;
+mod verify;
 
 use anyhow::Context;
 use axum::extract::State;
@@ -18,7 +21,6 @@ use axum::http::StatusCode;
 use common::secrets::{Keyring, Sealed};
 use common::store::subscriptions::{self, Row, Settings};
 use common::store::{circuits, cursors, replays, undelivered};
-use outbound::Egress;
 use serde_json::Value;
 use sqlx::PgPool;
 use utoipa_axum::router::OpenApiRouter;
@@ -73,7 +75,8 @@ fn sealed(row: &Row) -> Result<Sealed, ApiError> {
 
 /// Subscribe an endpoint to temperature events
 ///
-/// Deliveries start with the next event; earlier ones can be had with a replay.
+/// Deliveries start with the next event; earlier ones can be had with a replay. With `verify` the
+/// receiver is asked before, and nothing is made unless it agrees.
 #[utoipa::path(post, path = "/subscriptions", tag = "subscriptions",
     security(("key" = ["write"])), responses(
     (status = 201, body = NewlyMade, description = "It is made",
@@ -81,27 +84,31 @@ fn sealed(row: &Row) -> Result<Sealed, ApiError> {
     refusals::Create,
 ))]
 async fn create(
-    State(db): State<PgPool>,
-    State(egress): State<Egress>,
-    State(keyring): State<Keyring>,
+    State(app): State<AppState>,
     caller: Caller,
     Json(new): Json<NewSubscription>,
 ) -> Result<(StatusCode, Location, axum::Json<NewlyMade>), ApiError> {
-    new.check(&egress)?;
-    let id = Uuid::now_v7();
-    let (settings, key) = new.seal(&keyring, id)?;
-    let settings = owned::new(settings, &caller)?;
-    let mut transaction = db.begin().await?;
-    let row = subscriptions::insert(&mut *transaction, id, &settings)
+    new.check(&app.egress)?;
+    let (id, means) = (Uuid::now_v7(), new.means());
+    let (mut draft, key) = new.draft(&app.keyring, id)?;
+    draft.settings = owned::new(draft.settings, &caller)?;
+    if let Some(means) = means {
+        verify::ask(&app, id, means, &mut draft).await?;
+    }
+    let mut transaction = app.db.begin().await?;
+    let row = subscriptions::insert(&mut *transaction, id, &draft.settings)
         .await
         .on_constraint(NAME_KEY, ApiError::NameTaken)?;
     keys::publish(&mut transaction, id, &key).await?;
-    let made = change("create", row.id, told::new(&settings, &key));
+    if let Some(secrets) = &draft.secrets {
+        certificates::tell(&mut transaction, id, secrets).await?;
+    }
+    let made = change("create", row.id, told::new(&draft, &key));
     audit::insert(&mut transaction, &caller, made).await?;
     transaction.commit().await?;
     let location = location(format!("/subscriptions/{}", row.id));
     let made = NewlyMade {
-        subscription: shown::one(&db, &keyring, row).await?,
+        subscription: shown::one(&app.db, &app.keyring, row).await?,
         signing_secret: key.shared(),
     };
     Ok((StatusCode::CREATED, location, axum::Json(made)))
@@ -148,33 +155,51 @@ async fn get(
 /// Change a subscription
 ///
 /// What is absent stays; `null` clears, or brings the processor's default back. Deliveries follow
-/// within a second; one that is pending goes where the subscription then says.
+/// within a second; one that is pending goes where the subscription then says. With `verify` the
+/// receiver is asked before, as the subscription is to be; unless it agrees, nothing is changed, and
+/// neither if somebody else has changed it meanwhile (409).
 #[utoipa::path(patch, path = "/subscriptions/{id}", tag = "subscriptions",
     security(("key" = ["write"])), params(("id" = Uuid, Path, description = "The subscription's")), responses(
     (status = 200, body = Subscription, description = "It is changed"),
     refusals::Update,
 ))]
 async fn update(
-    State(db): State<PgPool>,
-    State(egress): State<Egress>,
-    State(keyring): State<Keyring>,
+    State(app): State<AppState>,
     caller: Caller,
     Path(id): Path<Uuid>,
     Json(patch): Json<SubscriptionPatch>,
 ) -> Answer {
-    patch.check(&egress)?;
-    let mut transaction = db.begin().await?;
-    let before = subscriptions::lock(&mut transaction, id).await?;
-    let row = caller.reach(before)?;
-    let before = Settings::of(row.clone(), sealed(&row)?);
-    let after = owned::changed(&before, patch.apply(&keyring, row)?, &caller)?;
-    let row = subscriptions::update(&mut transaction, id, &after)
+    patch.check(&app.egress)?;
+    let drafted = |row: &Row, patch: SubscriptionPatch| {
+        let before = Settings::of(row.clone(), sealed(row)?);
+        let (mut draft, parts) = patch.apply(&app.keyring, row.clone())?;
+        draft.settings = owned::changed(&before, draft.settings, &caller)?;
+        Ok::<_, ApiError>((before, draft, parts))
+    };
+    let (mut transaction, (before, draft, parts));
+    if let Some(means) = patch.means() {
+        let seen = caller.reach(subscriptions::get(&app.db, id).await?)?;
+        let mut asked = drafted(&seen, patch)?;
+        verify::ask(&app, id, means, &mut asked.1).await?;
+        transaction = app.db.begin().await?;
+        let row = caller.reach(subscriptions::lock(&mut transaction, id).await?)?;
+        verify::unchanged(&row, &seen)?;
+        (before, draft, parts) = asked;
+    } else {
+        transaction = app.db.begin().await?;
+        let row = caller.reach(subscriptions::lock(&mut transaction, id).await?)?;
+        (before, draft, parts) = drafted(&row, patch)?;
+    }
+    let row = subscriptions::update(&mut transaction, id, &draft.settings)
         .await
         .on_constraint(NAME_KEY, ApiError::NameTaken)?;
-    let made = change("update", id, told::difference(&before, &after));
-    audit::insert(&mut transaction, &caller, made).await?;
+    if let Some(secrets) = &draft.secrets {
+        certificates::tell(&mut transaction, id, secrets).await?;
+    }
+    let told = told::difference(&before, &draft.settings, &parts);
+    audit::insert(&mut transaction, &caller, change("update", id, told)).await?;
     transaction.commit().await?;
-    found(&db, &keyring, row).await
+    found(&app.db, &app.keyring, row).await
 }
 
 /// Remove a subscription

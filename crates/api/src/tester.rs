@@ -1,17 +1,18 @@
-//! Makes test deliveries: one POST each, to see what a receiver does with it; and asks for tokens, to
-//! see whether deliveries would be given one.
+//! Makes test deliveries: one POST each, to see what a receiver does with it. Asks receivers whether
+//! they want deliveries, and token endpoints whether deliveries would be given a token.
 //!
 //! A POST is made as the processor makes an attempt, by the same crate, but over a connection of its
 //! own; nothing is recorded of it, and no circuit counts it.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
 use common::secrets::Keyring;
-use common::store::subscriptions::Row;
+use common::store::subscriptions::{Row, Secrets, Settings};
 use outbound::oauth2::{Grant, TokenError};
-use outbound::{Attempt, Egress, Outgoing, Sender, Target};
-use tokio::sync::Semaphore;
+use outbound::{Attempt, Egress, NotPermitted, Outgoing, Permission, Sender, Target};
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
 use crate::error::ApiError;
@@ -25,19 +26,21 @@ pub struct Tester {
     sender: Sender,
     timeout: Duration,
     places: Arc<Semaphore>,
+    origin: Arc<str>,
 }
 
 impl Tester {
     /// One whose deliveries take no longer than `timeout`, unless a subscription has a time-out of
-    /// its own.
+    /// its own, and that asks receivers as `origin`.
     ///
     /// # Errors
     /// That TLS cannot be set up.
-    pub fn new(timeout: Duration, egress: &Egress) -> anyhow::Result<Self> {
+    pub fn new(timeout: Duration, egress: &Egress, origin: &str) -> anyhow::Result<Self> {
         Ok(Self {
             sender: Sender::new(egress)?.unpooled(),
             timeout,
             places: Arc::new(Semaphore::new(AT_ONCE)),
+            origin: origin.into(),
         })
     }
 
@@ -51,12 +54,9 @@ impl Tester {
         keyring: &Keyring,
         outgoing: &Outgoing<'_>,
     ) -> Result<Attempt, ApiError> {
-        let target = self
-            .target(subscription, keyring)
-            .map_err(ApiError::Internal)?;
-        let place = self.places.acquire().await;
-        let _place = place.expect("nobody closes it");
-        Ok(self.sender.attempt(&target, outgoing).await)
+        let target = Target::of(subscription, keyring, self.timeout);
+        self.post(target.map_err(ApiError::Internal)?, outgoing)
+            .await
     }
 
     /// Asks for a token as the subscription's deliveries do, and says how long that took; `None`
@@ -69,19 +69,59 @@ impl Tester {
         subscription: &Row,
         keyring: &Keyring,
     ) -> Result<Option<(Result<Grant, TokenError>, Duration)>, ApiError> {
-        let target = self
-            .target(subscription, keyring)
-            .map_err(ApiError::Internal)?;
-        let place = self.places.acquire().await;
-        let _place = place.expect("nobody closes it");
+        let target = Target::of(subscription, keyring, self.timeout);
+        let target = target.map_err(ApiError::Internal)?;
+        let _place = self.place().await;
         let began_at = Instant::now();
         let result = self.sender.test_token(&target).await;
         Ok(result.map(|result| (result, began_at.elapsed())))
     }
 
-    fn target(&self, subscription: &Row, keyring: &Keyring) -> anyhow::Result<Target> {
-        let mut target = Target::of(subscription, keyring, self.timeout)?;
-        target.mark_as_test();
-        Ok(target)
+    /// Posts to the endpoint of a subscription as it is to be.
+    ///
+    /// # Errors
+    /// That it holds what no request may.
+    pub(crate) async fn try_out(
+        &self,
+        settings: &Settings,
+        secrets: &Secrets,
+        outgoing: &Outgoing<'_>,
+    ) -> Result<Attempt, ApiError> {
+        let target = Target::of_draft(settings, secrets, self.timeout);
+        self.post(target.map_err(ApiError::Internal)?, outgoing)
+            .await
+    }
+
+    /// Asks the endpoint of a subscription as it is to be whether it wants deliveries, so many a
+    /// minute.
+    ///
+    /// # Errors
+    /// That it holds what no request may.
+    pub(crate) async fn ask(
+        &self,
+        settings: &Settings,
+        secrets: &Secrets,
+        rate: Option<NonZeroU32>,
+    ) -> Result<Result<Permission, NotPermitted>, ApiError> {
+        let target = Target::of_draft(settings, secrets, self.timeout);
+        let target = target.map_err(ApiError::Internal)?;
+        let _place = self.place().await;
+        Ok(self.sender.ask(&target, rate).await)
+    }
+
+    /// As whom receivers are asked.
+    pub(crate) fn origin(&self) -> &str {
+        &self.origin
+    }
+
+    async fn post(&self, mut to: Target, outgoing: &Outgoing<'_>) -> Result<Attempt, ApiError> {
+        to.mark_as_test();
+        let _place = self.place().await;
+        Ok(self.sender.attempt(&to, outgoing).await)
+    }
+
+    async fn place(&self) -> SemaphorePermit<'_> {
+        let place = self.places.acquire().await;
+        place.expect("nobody closes it")
     }
 }

@@ -72,18 +72,15 @@ impl Connector {
 
     /// The same, but it shows that certificate to receivers that ask for one. Both keep no more
     /// connections together than this one alone.
-    ///
-    /// # Errors
-    /// That the certificate and its key do not go together, or are of no use.
-    pub fn with_identity(&self, identity: &ClientIdentity) -> Result<Self, rustls::Error> {
+    pub fn with_identity(&self, identity: &ClientIdentity) -> Self {
         let shared = &*self.0;
-        let tls = identity.applied_to(shared.tls.config())?;
-        Ok(Self(Arc::new(Shared {
+        let tls = identity.applied_to(shared.tls.config());
+        Self(Arc::new(Shared {
             tls: Arc::new(tls).into(),
             egress: shared.egress.clone(),
             timeout: shared.timeout,
             places: shared.places.clone(),
-        })))
+        }))
     }
 
     /// The rules it goes by.

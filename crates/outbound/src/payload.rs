@@ -27,6 +27,14 @@ impl Payload {
             sent,
         }
     }
+
+    /// No body.
+    pub fn none() -> Self {
+        Self {
+            bytes: None,
+            sent: Sent::default(),
+        }
+    }
 }
 
 impl Body for Payload {

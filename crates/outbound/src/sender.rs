@@ -7,7 +7,9 @@
 
 pub(crate) mod failure;
 mod heard;
+mod identified;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,11 +23,11 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use self::heard::Heard;
+use self::identified::Identified;
 use crate::attempt::Attempt;
 use crate::connection::Connection;
 use crate::connector::{Connector, Settings};
 use crate::egress::Egress;
-use crate::identity::ClientIdentity;
 use crate::oauth2::{self, Bearer, Grant, Postponed, Renewal, TokenError, Tokens};
 use crate::outgoing::Outgoing;
 use crate::payload::Payload;
@@ -59,7 +61,10 @@ pub struct Sender {
     pooled: Client<Connector, Payload>,
     /// Opens a connection for every request.
     fresh: Client<Connector, Payload>,
-    /// Of all targets that need one.
+    idle_per_host: usize,
+    /// Those who send where we show a certificate.
+    identified: Arc<Identified>,
+    /// Of all targets that need one, whatever is shown to them.
     tokens: Tokens,
 }
 
@@ -70,24 +75,15 @@ impl Sender {
     /// # Errors
     /// That TLS cannot be set up.
     pub fn new(egress: &Egress) -> Result<Self, rustls::Error> {
-        let tls = egress.tls()?;
-        Ok(Self::with(Connector::new(&SETTINGS, egress, tls)))
-    }
-
-    /// A sender that shows a certificate of its own to receivers that ask for one. It shares no
-    /// connection and no TLS session with this one.
-    ///
-    /// # Errors
-    /// That the certificate and its key do not go together, or are of no use.
-    pub fn with_identity(&self, identity: &ClientIdentity) -> Result<Self, rustls::Error> {
-        let connector = self.connector.with_identity(identity)?;
-        Ok(Self {
-            tokens: self.tokens.clone(),
-            ..Self::with(connector)
-        })
+        let connector = Connector::new(&SETTINGS, egress, egress.tls()?);
+        Ok(Self::with(connector))
     }
 
     fn with(connector: Connector) -> Self {
+        Self::keeping(IDLE_PER_HOST, connector)
+    }
+
+    fn keeping(idle_per_host: usize, connector: Connector) -> Self {
         let client = |idle_per_host| {
             Client::builder(TokioExecutor::new())
                 .pool_timer(TokioTimer::new())
@@ -99,10 +95,12 @@ impl Sender {
         };
         let fresh = client(0);
         Self {
-            pooled: client(IDLE_PER_HOST),
             tokens: Tokens::new(fresh.clone()),
+            pooled: client(idle_per_host),
             fresh,
             connector,
+            idle_per_host,
+            identified: Arc::default(),
         }
     }
 
@@ -110,16 +108,47 @@ impl Sender {
     /// step to it took.
     #[must_use]
     pub fn unpooled(&self) -> Self {
+        self.alike(0, self.connector.clone())
+    }
+
+    /// One over another connector, which is given the same tokens.
+    fn alike(&self, idle_per_host: usize, connector: Connector) -> Self {
         Self {
-            pooled: self.fresh.clone(),
-            ..self.clone()
+            tokens: self.tokens.clone(),
+            ..Self::keeping(idle_per_host, connector)
         }
     }
 
-    /// Posts to the target; by the target's own sender, if it has one. Where the target needs a
-    /// token, and refuses the one that was held, it is asked once more with another.
+    /// The one that shows the target's certificate, if it has one. It shares no connection and no TLS
+    /// session with this one, or with that of another certificate.
+    pub(crate) fn by(&self, target: &Target) -> Cow<'_, Self> {
+        let Some(identity) = &target.identity else {
+            return Cow::Borrowed(self);
+        };
+        Cow::Owned(self.identified.get(identity, || {
+            let connector = self.connector.with_identity(identity);
+            self.alike(self.idle_per_host, connector)
+        }))
+    }
+
+    /// One request over a fresh connection, and the head of its response.
+    pub(crate) async fn send(
+        &self,
+        request: Request<Payload>,
+    ) -> Result<(StatusCode, HeaderMap), Failure> {
+        let response = self.post(&self.fresh, request).await;
+        let (head, _) = response.map_err(|error| failure::of(&error))?.into_parts();
+        Ok((head.status, head.headers))
+    }
+
+    /// Posts to the target. Where we would show a certificate that has expired, nothing is sent. Where
+    /// the target needs a token, and refuses the one that was held, it is asked once more with
+    /// another.
     pub async fn attempt(&self, target: &Target, outgoing: &Outgoing<'_>) -> Attempt {
         let started_at = Instant::now();
+        if target.shows_expired(Utc::now()) {
+            return Attempt::failed(Failure::ClientCertificate, started_at, Duration::ZERO);
+        }
         let Some(client) = &target.client else {
             return self.once(target, outgoing, None, started_at).await;
         };
@@ -152,6 +181,18 @@ impl Sender {
         }
     }
 
+    /// What requests to that target carry, if it needs a token.
+    pub(crate) async fn token(
+        &self,
+        target: &Target,
+        deadline: Instant,
+    ) -> Result<Option<Bearer>, Postponed> {
+        match &target.client {
+            Some(client) => self.tokens.token(client, deadline).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
     /// Fetches a token for that target, whatever is held, and tells what was granted; `None` for a
     /// target that needs none. It takes no longer than an attempt may.
     pub async fn test_token(&self, target: &Target) -> Option<Result<Grant, TokenError>> {
@@ -171,7 +212,7 @@ impl Sender {
     ) -> Attempt {
         let timestamp = Utc::now().timestamp();
         let mut heard = Heard::new(timestamp);
-        let sender = target.sender.as_ref().unwrap_or(self);
+        let sender = self.by(target);
         let exchange = sender.exchange((target, outgoing, token), &mut heard);
         let ended = timeout_at(started_at + target.timeout, exchange).await;
         let sent_at = heard.sent_at();

@@ -1,4 +1,5 @@
-//! The target that a subscription's row says: where, signed with what, and how it authenticates.
+//! The target that a subscription's row says: where, signed with what, how it authenticates, and what
+//! else it carries and shows.
 
 use std::time::Duration;
 
@@ -6,11 +7,12 @@ use anyhow::Context;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use common::secrets::Keyring;
-use common::store::subscriptions::{Auth, Row, SigningSecret};
+use common::store::subscriptions::{Auth, Header, Row, Secrets, Settings, SigningSecret};
 use http::header::AUTHORIZATION;
 use secrecy::ExposeSecret;
 use signature::{InvalidKey, Signer};
 
+use crate::identity::ClientIdentity;
 use crate::oauth2::Client;
 use crate::target::Target;
 
@@ -21,16 +23,53 @@ impl Target {
     /// # Errors
     /// What is wrong with a row that `api` would not have written, or that its secrets do not open.
     pub fn of(row: &Row, keyring: &Keyring, timeout: Duration) -> anyhow::Result<Self> {
-        let own = row.timeout_ms.map(i64::unsigned_abs);
-        let timeout = own.map_or(timeout, Duration::from_millis);
-        let mut target = Self::new(&row.url, timeout)?;
         let secrets = row.secrets(keyring)?;
+        let origin = row.permitted_origin.as_deref();
+        Self::with(&row.url, own(row.timeout_ms, timeout), &secrets, origin)
+    }
+
+    /// The same of a row that is not written yet.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn of_draft(
+        settings: &Settings,
+        secrets: &Secrets,
+        timeout: Duration,
+    ) -> anyhow::Result<Self> {
+        let origin = settings.permitted_origin.as_deref();
+        let timeout = own(settings.timeout_ms, timeout);
+        Self::with(&settings.url, timeout, secrets, origin)
+    }
+
+    fn with(
+        url: &str,
+        timeout: Duration,
+        secrets: &Secrets,
+        origin: Option<&str>,
+    ) -> anyhow::Result<Self> {
+        let mut target = Self::new(url, timeout)?;
         let signer = signer(&secrets.signing);
         target.sign_with(signer.context("reading the keys it is signed with")?);
         target
             .authenticate(&secrets.auth)
             .context("its auth does not fit in a request")?;
+        target.carry(&secrets.headers, origin)?;
+        if let Some(pem) = &secrets.client_certificate {
+            let (chain, key) = (&pem.certificate, pem.private_key.expose_secret());
+            let identity = ClientIdentity::from_pem(chain, key);
+            target.identify(identity.context("reading its client certificate")?);
+        }
         Ok(target)
+    }
+
+    fn carry(&mut self, headers: &[Header], origin: Option<&str>) -> anyhow::Result<()> {
+        for header in headers {
+            let added = self.add_header(&header.name, header.value.expose_secret());
+            added.context("one of its headers fits in no request")?;
+        }
+        let coming = origin.map_or(Ok(()), |origin| self.come_from(origin));
+        coming.context("its origin does not fit in a header")
     }
 
     fn authenticate(&mut self, auth: &Auth) -> anyhow::Result<()> {
@@ -49,6 +88,11 @@ impl Target {
             }
         }
     }
+}
+
+fn own(timeout_ms: Option<i64>, timeout: Duration) -> Duration {
+    let own = timeout_ms.map(i64::unsigned_abs);
+    own.map_or(timeout, Duration::from_millis)
 }
 
 fn signer(secrets: &[SigningSecret]) -> Result<Signer, InvalidKey> {

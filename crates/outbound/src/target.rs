@@ -2,17 +2,22 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use common::event::USER_AGENT;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue, InvalidHeaderValue};
 use http::uri::{Authority, Uri};
 use signature::Signer;
 use url::Url;
 
+use crate::identity::ClientIdentity;
 use crate::oauth2::Client;
-use crate::sender::Sender;
 
 /// Tells a receiver that an event did not happen: `true`.
 pub const WEBHOOK_TEST: &str = "webhook-test";
+
+/// Says as whom deliveries are made that a receiver has permitted (`CloudEvents`, "HTTP 1.1 Web Hooks
+/// for Event Delivery", section 2.1).
+pub const WEBHOOK_REQUEST_ORIGIN: &str = "webhook-request-origin";
 
 /// An endpoint, with the headers and the deadline of every attempt at it.
 #[derive(Clone, Debug)]
@@ -21,8 +26,8 @@ pub struct Target {
     pub(crate) headers: HeaderMap,
     pub(crate) timeout: Duration,
     pub(crate) signer: Option<Signer>,
-    /// Who sends to it, if not who is asked to.
-    pub(crate) sender: Option<Sender>,
+    /// Who we are to it.
+    pub(crate) identity: Option<ClientIdentity>,
     /// As whom a token is asked for, which each POST then carries.
     pub(crate) client: Option<Client>,
 }
@@ -59,7 +64,7 @@ impl Target {
             headers,
             timeout,
             signer: None,
-            sender: None,
+            identity: None,
             client: None,
         })
     }
@@ -92,10 +97,25 @@ impl Target {
         self.signer = Some(signer);
     }
 
-    /// Lets every POST go by a sender of its own, as one that shows a client certificate, whoever
-    /// is asked to send it.
-    pub fn send_by(&mut self, sender: Sender) {
-        self.sender = Some(sender);
+    /// Lets every POST go over a connection that shows that certificate, if it is asked for one.
+    pub fn identify(&mut self, identity: ClientIdentity) {
+        self.identity = Some(identity);
+    }
+
+    /// Lets every POST say as whom it is made.
+    ///
+    /// # Errors
+    /// That the origin does not fit in a header.
+    pub fn come_from(&mut self, origin: &str) -> Result<(), InvalidHeaderValue> {
+        let name = HeaderName::from_static(WEBHOOK_REQUEST_ORIGIN);
+        self.headers.insert(name, HeaderValue::from_str(origin)?);
+        Ok(())
+    }
+
+    /// Whether it would be shown a certificate that is no use any more.
+    pub(crate) fn shows_expired(&self, now: DateTime<Utc>) -> bool {
+        let identity = self.identity.as_ref();
+        identity.is_some_and(|identity| identity.has_expired(now))
     }
 
     /// Lets every POST carry a token that this client is given.

@@ -52,6 +52,9 @@ pub enum Failure {
     Connect,
     /// The TLS handshake failed.
     Tls,
+    /// The receiver refuses our certificate, or wants one and got none; or ours has expired, and
+    /// nothing was sent.
+    ClientCertificate,
     /// The request was sent, and no head of a response came in time.
     Timeout,
     /// The connection ended before the head of a response.
@@ -82,12 +85,13 @@ pub enum Failure {
 
 impl Failure {
     /// All of them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Dns,
         Self::ConnectRefused,
         Self::ConnectTimeout,
         Self::Connect,
         Self::Tls,
+        Self::ClientCertificate,
         Self::Timeout,
         Self::Reset,
         Self::Aborted,
@@ -115,6 +119,7 @@ impl Failure {
             Self::ConnectTimeout => "connect_timeout",
             Self::Connect => "connect",
             Self::Tls => "tls",
+            Self::ClientCertificate => "client_certificate",
             Self::Timeout => "timeout",
             Self::Reset => "reset",
             Self::Aborted => "aborted",

@@ -16,12 +16,13 @@ use super::oauth2::{self, Proof};
 
 const MAX_USERNAME_CHARS: usize = 256;
 const MAX_SECRET_BYTES: usize = 1024;
-const MAX_HEADER_NAME_BYTES: usize = 64;
+pub(super) const MAX_HEADER_NAME_BYTES: usize = 64;
 
 /// What deliveries have of their own, or what belongs to the connection.
-const RESERVED: [HeaderName; 12] = [
+const RESERVED: [HeaderName; 13] = [
     header::HOST,
     header::CONNECTION,
+    HeaderName::from_static("keep-alive"),
     header::TRANSFER_ENCODING,
     header::TE,
     header::TRAILER,
@@ -36,6 +37,12 @@ const RESERVED: [HeaderName; 12] = [
 
 /// Those of these families too.
 const RESERVED_FAMILIES: [&str; 3] = ["webhook-", "content-", "proxy-"];
+
+/// Whether deliveries have that header of their own, or must not have it.
+pub(super) fn is_reserved(name: &HeaderName) -> bool {
+    let is_family = |family: &&str| name.as_str().starts_with(*family);
+    RESERVED.contains(name) || RESERVED_FAMILIES.iter().any(is_family)
+}
 
 /// How each POST authenticates to the receiver. What is secret of it is never read back.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -195,8 +202,7 @@ impl TryFrom<String> for FieldName {
         let name = HeaderName::try_from(&text).ok();
         let name = name.filter(|_| text.len() <= MAX_HEADER_NAME_BYTES);
         let name = name.ok_or("must be the name of a header, of at most 64 bytes")?;
-        let is_family = |family: &&str| name.as_str().starts_with(*family);
-        if RESERVED.contains(&name) || RESERVED_FAMILIES.iter().any(is_family) {
+        if is_reserved(&name) {
             return Err("must not be a header that deliveries have of their own");
         }
         Ok(Self(text))
@@ -206,7 +212,7 @@ impl TryFrom<String> for FieldName {
 /// The value of a header: visible ASCII, and spaces within.
 #[derive(Debug, Deserialize)]
 #[serde(try_from = "SecretString")]
-pub struct FieldValue(SecretString);
+pub struct FieldValue(pub(super) SecretString);
 
 impl TryFrom<SecretString> for FieldValue {
     type Error = &'static str;
@@ -232,6 +238,11 @@ impl SigningSecret {
     /// A new random one.
     pub fn generate() -> Self {
         Self(SigningKey::generate(Algorithm::HmacSha256))
+    }
+
+    /// As text, of one that stays.
+    pub fn text(&self) -> SecretString {
+        self.0.clone()
     }
 
     /// As text.

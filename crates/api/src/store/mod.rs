@@ -3,4 +3,5 @@
 pub mod api_keys;
 pub mod audit;
 pub mod backlog;
+pub mod client_certificates;
 pub mod public_keys;

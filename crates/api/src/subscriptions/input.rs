@@ -8,12 +8,21 @@ use serde::{Deserialize, Deserializer};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::secrets::{self, Part, Parts};
 use crate::error::ApiError;
 use crate::fields::{
-    Cities, Description, DisableAfter, Endpoint, EventTypes, FilterSource, MaxAge, MaxInFlight,
-    Name, NewAuth, NewKey, Owner, RateLimit, RetrySchedule, SigningAlgorithm, SigningSecret,
-    Timeout,
+    Cities, ClientCertificate, Description, DisableAfter, Endpoint, EventTypes, FilterSource,
+    Headers, MaxAge, MaxInFlight, Means, Name, NewAuth, NewClientCertificate, NewKey, Owner,
+    RateLimit, RetrySchedule, SigningAlgorithm, SigningSecret, Timeout, Verify,
 };
+
+/// A subscription as it is to be.
+pub struct Draft {
+    /// What is to be written.
+    pub settings: Settings,
+    /// What is secret of it, opened, if that is not what it was.
+    pub secrets: Option<Secrets>,
+}
 
 /// A subscription to be made.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -36,6 +45,12 @@ pub struct NewSubscription {
     auth_key: Option<AuthKey>,
     /// How each POST authenticates; only by its signature, unless given.
     auth: Option<NewAuth>,
+    /// What each POST carries besides.
+    #[schema(write_only)]
+    headers: Option<Headers>,
+    /// What each POST shows of who we are, to a receiver that asks (mutual TLS).
+    #[schema(value_type = Option<NewClientCertificate>)]
+    client_certificate: Option<ClientCertificate>,
     /// How each POST is signed; `hmac_sha256`, unless given.
     signing_algorithm: Option<SigningAlgorithm>,
     /// What each POST is signed with by `hmac_sha256` (Standard Webhooks); made here, unless given.
@@ -58,24 +73,39 @@ pub struct NewSubscription {
     /// `none`, unless given.
     coalesce: Option<Coalesce>,
     disable_after: Option<DisableAfter>,
+    /// Whether the receiver is asked first; no, unless given. If it does not agree, nothing is made.
+    verify: Option<Verify>,
 }
 
 impl NewSubscription {
+    /// How the receiver is to be asked.
+    pub fn means(&self) -> Option<Means> {
+        self.verify.and_then(Verify::means)
+    }
+
     /// Holds it against the rules of this process.
     pub fn check(&self, egress: &Egress) -> Result<(), ApiError> {
         self.url.check(egress)?;
         Ok(self.auth.as_ref().map_or(Ok(()), |it| it.check(egress))?)
     }
 
-    /// Its settings, with what is secret of them sealed for that id, and what it is signed with.
-    pub fn seal(mut self, keyring: &Keyring, id: Uuid) -> Result<(Settings, NewKey), ApiError> {
+    /// It as it will be, with that id, and what it is signed with.
+    pub fn draft(mut self, keyring: &Keyring, id: Uuid) -> Result<(Draft, NewKey), ApiError> {
         let algorithm = self.signing_algorithm.unwrap_or_default();
         let key = NewKey::of(algorithm, self.signing_secret.take())?;
         let (auth_key, auth) = (self.auth_key.take(), self.auth.take());
         let auth = auth.map(Auth::try_from).transpose()?;
         let auth = one_way(auth_key.map(AuthKey::into), auth)?.unwrap_or_default();
-        let secrets = Secrets::new(key.text(), auth);
-        Ok((self.settings(keyring, id, &secrets), key))
+        let mut secrets = Secrets::new(key.text(), auth);
+        secrets.headers = self.headers.take().map(Into::into).unwrap_or_default();
+        secrets.client_certificate = self.client_certificate.take().map(Into::into);
+        let settings = self.settings(keyring, id, &secrets);
+        secrets::agree(&secrets, &settings.url)?;
+        let draft = Draft {
+            settings,
+            secrets: Some(secrets),
+        };
+        Ok((draft, key))
     }
 
     fn settings(self, keyring: &Keyring, id: Uuid, secrets: &Secrets) -> Settings {
@@ -87,6 +117,8 @@ impl NewSubscription {
             url: new.url.into(),
             secrets: secrets.seal(keyring, id),
             auth_kind: secrets.auth.kind(),
+            header_names: secrets.header_names(),
+            permitted_origin: None,
             event_types: new.event_types.map(Into::into),
             cities: new.cities.map(Into::into),
             retry_schedule_ms: new.retry_schedule.map(Into::into),
@@ -130,6 +162,13 @@ pub struct SubscriptionPatch {
     #[serde(default)]
     #[schema(value_type = Option<NewAuth>)]
     auth: Change<NewAuth>,
+    /// All of them: what is not named is gone.
+    #[serde(default)]
+    #[schema(value_type = Option<Headers>, write_only)]
+    headers: Change<Headers>,
+    #[serde(default)]
+    #[schema(value_type = Option<NewClientCertificate>)]
+    client_certificate: Change<ClientCertificate>,
     #[serde(default)]
     #[schema(value_type = Option<EventTypes>)]
     event_types: Change<EventTypes>,
@@ -163,9 +202,19 @@ pub struct SubscriptionPatch {
     #[serde(default)]
     #[schema(value_type = Option<DisableAfter>)]
     disable_after: Change<DisableAfter>,
+    /// Whether the receiver is asked first, as it is to be; no, unless given. If it does not agree,
+    /// nothing changes.
+    #[serde(default, deserialize_with = "not_null")]
+    #[schema(value_type = Verify, required = false)]
+    verify: Option<Verify>,
 }
 
 impl SubscriptionPatch {
+    /// How the receiver is to be asked.
+    pub fn means(&self) -> Option<Means> {
+        self.verify.and_then(Verify::means)
+    }
+
     /// Holds what it changes against the rules of this process.
     pub fn check(&self, egress: &Egress) -> Result<(), ApiError> {
         self.url.as_ref().map_or(Ok(()), |url| url.check(egress))?;
@@ -175,23 +224,46 @@ impl SubscriptionPatch {
         }
     }
 
-    /// The settings of that row as they are after the change.
-    pub fn apply(mut self, keyring: &Keyring, to: Row) -> Result<Settings, ApiError> {
-        let auth_key = std::mem::take(&mut self.auth_key).asked(|key| Ok(key.into()))?;
-        let auth = std::mem::take(&mut self.auth).asked(|auth| Ok(auth.try_into()?))?;
-        let mut sealed = super::sealed(&to)?;
-        let (id, mut kind) = (to.id, to.auth_kind);
-        if let Some(auth) = one_way(auth_key, auth)? {
-            let secrets = Secrets::open(keyring, id, &sealed);
-            let secrets = secrets.context("opening the secrets it has");
-            let mut secrets = secrets.map_err(ApiError::Internal)?;
-            secrets.auth = auth;
-            (sealed, kind) = (secrets.seal(keyring, id), secrets.auth.kind());
+    /// That row as it is after the change, and which parts of its secrets are others.
+    pub fn apply(mut self, keyring: &Keyring, to: Row) -> Result<(Draft, Vec<Part>), ApiError> {
+        let id = to.id;
+        let sealed = super::sealed(&to)?;
+        let url = to.url.clone();
+        let parts = self.parts()?;
+        let touched = parts.touched();
+        let mut settings = self.settings(Settings::of(to, sealed));
+        if settings.url != url {
+            // It was permitted there, and not here.
+            settings.permitted_origin = None;
+            if let Ok(secrets) = Secrets::open(keyring, id, &settings.secrets) {
+                secrets::agree(&secrets, &settings.url)?;
+            }
         }
-        Ok(self.settings(Settings {
-            auth_kind: kind,
-            ..Settings::of(to, sealed)
-        }))
+        if touched.is_empty() {
+            let secrets = None;
+            return Ok((Draft { settings, secrets }, touched));
+        }
+        let opened = Secrets::open(keyring, id, &settings.secrets);
+        let opened = opened.context("opening the secrets it has");
+        let secrets = parts.put_into(opened.map_err(ApiError::Internal)?);
+        secrets::agree(&secrets, &settings.url)?;
+        settings.secrets = secrets.seal(keyring, id);
+        settings.auth_kind = secrets.auth.kind();
+        settings.header_names = secrets.header_names();
+        let secrets = Some(secrets);
+        Ok((Draft { settings, secrets }, touched))
+    }
+
+    /// What is secret of it, taken out.
+    fn parts(&mut self) -> Result<Parts, ApiError> {
+        let auth_key = std::mem::take(&mut self.auth_key).asked(|key| Ok(key.into()))?;
+        let auth = std::mem::take(&mut self.auth).asked(|auth| Ok(Auth::try_from(auth)?))?;
+        let headers = std::mem::take(&mut self.headers).asked(|headers| Ok(headers.into()))?;
+        Ok(Parts {
+            auth: one_way(auth_key, auth)?,
+            headers,
+            client_certificate: std::mem::take(&mut self.client_certificate),
+        })
     }
 
     fn settings(self, to: Settings) -> Settings {
@@ -202,6 +274,8 @@ impl SubscriptionPatch {
             url: self.url.map_or(to.url, Into::into),
             secrets: to.secrets,
             auth_kind: to.auth_kind,
+            header_names: to.header_names,
+            permitted_origin: to.permitted_origin,
             event_types: self.event_types.of(to.event_types),
             cities: self.cities.of(to.cities),
             retry_schedule_ms: self.retry_schedule.of(to.retry_schedule_ms),
@@ -219,7 +293,7 @@ impl SubscriptionPatch {
 
 /// What becomes of one setting: in JSON an absent field keeps it and `null` clears it.
 #[derive(Debug, Default)]
-enum Change<T> {
+pub enum Change<T> {
     #[default]
     Keep,
     Clear,
@@ -228,14 +302,14 @@ enum Change<T> {
 
 impl<T> Change<T> {
     /// What it asks for, if it does: `null` is none.
-    fn asked(
+    fn asked<U: Default>(
         self,
-        auth: impl FnOnce(T) -> Result<Auth, ApiError>,
-    ) -> Result<Option<Auth>, ApiError> {
+        value: impl FnOnce(T) -> Result<U, ApiError>,
+    ) -> Result<Option<U>, ApiError> {
         match self {
             Self::Keep => Ok(None),
-            Self::Clear => Ok(Some(Auth::None)),
-            Self::Set(asked) => auth(asked).map(Some),
+            Self::Clear => Ok(Some(U::default())),
+            Self::Set(asked) => value(asked).map(Some),
         }
     }
 }
@@ -252,8 +326,13 @@ fn one_way(auth_key: Option<Auth>, auth: Option<Auth>) -> Result<Option<Auth>, A
 }
 
 impl<T> Change<T> {
+    /// Whether it is not what it was.
+    pub fn changes(&self) -> bool {
+        !matches!(self, Self::Keep)
+    }
+
     /// What `before` becomes.
-    fn of<U: From<T>>(self, before: Option<U>) -> Option<U> {
+    pub fn of<U: From<T>>(self, before: Option<U>) -> Option<U> {
         match self {
             Self::Keep => before,
             Self::Clear => None,

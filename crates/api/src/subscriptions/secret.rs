@@ -3,18 +3,17 @@
 use anyhow::Context;
 use axum::extract::State;
 use chrono::{DateTime, TimeDelta, Utc};
-use common::secrets::Keyring;
-use common::store::subscriptions::{self, Secrets, Settings};
+use common::store::subscriptions::{self, Auth, Row, Secrets, Settings};
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use signature::SigningKey;
-use sqlx::PgPool;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
+use super::verify;
 use crate::access::Caller;
 use crate::error::ApiError;
 use crate::extract::{Json, Path};
@@ -43,6 +42,9 @@ pub struct Rotation {
     /// The new one, for `hmac_sha256`; made here, unless given.
     #[schema(value_type = Option<String>, pattern = "^whsec_", write_only)]
     signing_secret: Option<SigningSecret>,
+    /// Whether the receiver has to take a test delivery first that is signed with the new secret
+    /// alone, which it must have been given then.
+    verify: Option<bool>,
 }
 
 /// The secret that was made, or given.
@@ -75,45 +77,81 @@ pub struct Rotated {
     refusals::Update,
 ))]
 async fn rotate(
-    State(db): State<PgPool>,
-    State(keyring): State<Keyring>,
+    State(app): State<AppState>,
     caller: Caller,
     Path(id): Path<Uuid>,
     rotation: Option<Json<Rotation>>,
 ) -> Result<axum::Json<Rotated>, ApiError> {
-    let rotation = rotation.map(|Json(rotation)| rotation).unwrap_or_default();
+    let mut rotation = rotation.map(|Json(rotation)| rotation).unwrap_or_default();
+    let grace = rotation.grace_period.take();
+    let grace = grace.map_or(DEFAULT_GRACE, |grace| TimeDelta::milliseconds(grace.into()));
+    let verified = rotation.verified(&app, &caller, id).await?;
     let now = Utc::now();
-    let old_until = now
-        + rotation
-            .grace_period
-            .map_or(DEFAULT_GRACE, |grace| TimeDelta::milliseconds(grace.into()));
-    let mut transaction = db.begin().await?;
-    let row = subscriptions::lock(&mut transaction, id).await?;
-    let row = caller.reach(row)?;
-    let secrets = row.secrets(&keyring).context("opening the secrets it has");
-    let mut secrets = secrets.map_err(ApiError::Internal)?;
-    let algorithm = rotation.signing_algorithm;
-    let algorithm = algorithm.map_or_else(|| in_force(&secrets), Ok)?;
-    let key = NewKey::of(algorithm, rotation.signing_secret)?;
+    let old_until = now + grace;
+    let mut transaction = app.db.begin().await?;
+    let row = caller.reach(subscriptions::lock(&mut transaction, id).await?)?;
+    if let Some(seen) = verified {
+        verify::unchanged(&row, &seen)?;
+    }
+    let mut secrets = opened(&row, &app)?;
+    let key = rotation.key(&secrets)?;
     secrets
         .rotate(key.text(), old_until, now)
         .map_err(|too_many| ApiError::InvalidField {
             pointer: "/grace_period".into(),
             detail: format!("{too_many}: wait, or give 0s"),
         })?;
-    let settings = Settings::of(row, secrets.seal(&keyring, id));
+    let settings = Settings::of(row, secrets.seal(&app.keyring, id));
     subscriptions::update(&mut transaction, id, &settings).await?;
     super::keys::exchange(&mut transaction, id, &key, old_until, now).await?;
-    let told = json!({"old_until": old_until, "signing_algorithm": algorithm});
+    let told = json!({"old_until": old_until, "signing_algorithm": key.algorithm()});
     let rotated = super::change("rotate_secret", id, told);
     audit::insert(&mut transaction, &caller, rotated).await?;
     transaction.commit().await?;
     Ok(axum::Json(Rotated {
-        signing_algorithm: algorithm,
+        signing_algorithm: key.algorithm(),
         signing_secret: key.shared(),
         public_key: key.public().map(|public| public.to_string()),
         old_until,
     }))
+}
+
+impl Rotation {
+    /// The row whose receiver took a delivery that was signed with the new secret alone, if it had to.
+    async fn verified(
+        &self,
+        app: &AppState,
+        caller: &Caller,
+        id: Uuid,
+    ) -> Result<Option<Row>, ApiError> {
+        if self.verify != Some(true) {
+            return Ok(None);
+        }
+        let given = self.signing_secret.as_ref();
+        let given = given.ok_or_else(|| ApiError::InvalidField {
+            pointer: "/verify".into(),
+            detail: "must go with a `signing_secret`: what is made here no receiver has yet".into(),
+        })?;
+        let row = caller.reach(subscriptions::get(&app.db, id).await?)?;
+        let mut secrets = opened(&row, app)?;
+        secrets.signing = Secrets::new(given.text(), Auth::None).signing;
+        let settings = Settings::of(row.clone(), super::sealed(&row)?);
+        verify::deliver(app, &settings, &secrets).await?;
+        Ok(Some(row))
+    }
+
+    /// What takes the place of what signs now.
+    fn key(self, secrets: &Secrets) -> Result<NewKey, ApiError> {
+        let algorithm = self.signing_algorithm;
+        let algorithm = algorithm.map_or_else(|| in_force(secrets), Ok)?;
+        NewKey::of(algorithm, self.signing_secret)
+    }
+}
+
+fn opened(row: &Row, app: &AppState) -> Result<Secrets, ApiError> {
+    let secrets = row.secrets(&app.keyring);
+    let secrets = secrets.context("opening the secrets it has");
+    secrets.map_err(ApiError::Internal)
 }
 
 /// How the newest key signs.

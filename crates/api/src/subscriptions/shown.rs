@@ -2,6 +2,7 @@
 //!
 //! However many are shown, what stands in other tables is asked for with one query a table.
 
+mod certificate;
 mod signing;
 
 use std::collections::HashMap;
@@ -18,7 +19,8 @@ use sqlx::PgPool;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::store::public_keys;
+use crate::store::{client_certificates, public_keys};
+use certificate::ClientCertificate;
 use signing::SignedBy;
 
 /// From which share of the topic's retention on a person should look after what is held back.
@@ -29,7 +31,12 @@ const RETENTION_WARNING: f32 = 0.5;
 #[schema(example = json!({
     "id": "0199b0c2-7c1e-7d52-a0a5-4f0f6a3a9b11", "owner": "acme", "name": "my-web-hook",
     "description": "Web hook - Test", "url": "http://localhost:9099", "auth": {"kind": "bearer"},
-    "signing_algorithm": "ed25519", "public_keys": [{
+    "header_names": ["X-Team"], "client_certificate": {
+        "subject": "CN=temperature-webhooks", "serial": "a10b",
+        "fingerprint_sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+        "not_after": "2027-11-23T00:00:00Z"
+    },
+    "permitted_origin": null, "signing_algorithm": "ed25519", "public_keys": [{
         "kid": "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k",
         "key": "whpk_11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=", "ends_at": null
     }],
@@ -60,6 +67,13 @@ pub struct Subscription {
     url: String,
     /// How deliveries authenticate; what is secret of it is never read back.
     auth: Auth,
+    /// The names of what else each delivery carries.
+    header_names: Vec<String>,
+    /// What it shows of who we are; `null`: nothing.
+    client_certificate: Option<ClientCertificate>,
+    /// As whom its receiver has permitted deliveries, which say so in `WebHook-Request-Origin`;
+    /// `null`: it was not asked.
+    permitted_origin: Option<String>,
     #[serde(flatten)]
     signed_by: SignedBy,
     /// `null`: every type but operational ones.
@@ -100,7 +114,7 @@ pub struct Subscription {
 #[schema(example = json!({
     "id": "0199b0c2-7c1e-7d52-a0a5-4f0f6a3a9b11", "name": "my-web-hook",
     "description": "Web hook - Test", "url": "http://localhost:9099", "auth": {"kind": "bearer"},
-    "signing_algorithm": "hmac_sha256", "public_keys": [], "public_keys_url": null,
+    "header_names": [], "client_certificate": null, "permitted_origin": null, "signing_algorithm": "hmac_sha256", "public_keys": [], "public_keys_url": null,
     "event_types": null, "cities": null, "filter": null, "retry_schedule": null, "max_age": null,
     "timeout": null, "rate_limit": null, "max_in_flight": null, "ordering": "none",
     "coalesce": "none", "disable_after": null, "state": "active", "disabled_reason": null,
@@ -267,6 +281,7 @@ struct Fare {
     held_back: HashMap<Uuid, cursors::HeldBack>,
     undelivered: HashMap<Uuid, undelivered::Counts>,
     public_keys: HashMap<Uuid, Vec<public_keys::Row>>,
+    certificates: HashMap<Uuid, client_certificates::Row>,
 }
 
 impl Fare {
@@ -274,6 +289,7 @@ impl Fare {
         let circuits = circuits::get_all(db, ids).await?.into_iter();
         let held_back = cursors::held_back(db, ids).await?.into_iter();
         let undelivered = undelivered::counts(db, ids).await?.into_iter();
+        let certificates = client_certificates::of_all(db, ids).await?.into_iter();
         let mut keys: HashMap<Uuid, Vec<_>> = HashMap::new();
         for row in public_keys::of_all(db, ids).await? {
             keys.entry(row.subscription_id).or_default().push(row);
@@ -283,6 +299,7 @@ impl Fare {
             held_back: held_back.map(|row| (row.subscription_id, row)).collect(),
             undelivered: undelivered.map(|row| (row.subscription_id, row)).collect(),
             public_keys: keys,
+            certificates: certificates.map(|row| (row.subscription_id, row)).collect(),
         })
     }
 
@@ -297,6 +314,9 @@ impl Fare {
             name: row.name,
             description: row.description,
             url: row.url,
+            header_names: row.header_names,
+            client_certificate: self.certificates.remove(&row.id).map(Into::into),
+            permitted_origin: row.permitted_origin,
             signed_by: self.public_keys.remove(&row.id).unwrap_or_default().into(),
             event_types: row.event_types,
             cities: row.cities,

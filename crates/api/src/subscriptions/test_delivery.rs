@@ -68,14 +68,14 @@ impl TryFrom<Box<RawValue>> for TestEvent {
 }
 
 /// What is sent: an event and its id.
-struct Event {
+pub struct Event {
     id: String,
     payload: Bytes,
 }
 
 impl Event {
     /// A reading of now, that nobody took.
-    fn invented() -> Self {
+    pub fn invented() -> Self {
         let id = Uuid::now_v7().to_string();
         let now = Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true);
         let event = json!({
@@ -84,6 +84,18 @@ impl Event {
         });
         let payload = event.to_string().into();
         Self { id, payload }
+    }
+
+    /// It on its way, for the first time.
+    pub fn outgoing(&self) -> Outgoing<'_> {
+        Outgoing {
+            id: &self.id,
+            payload: &self.payload,
+            content_type: None,
+            traceparent: None,
+            replay: None,
+            number: 1,
+        }
     }
 }
 
@@ -199,17 +211,9 @@ async fn test(
     let subscription = caller.reach(subscriptions::get(&app.db, id).await?)?;
     let given = asked.and_then(|Json(asked)| asked.event);
     let event = given.map_or_else(Event::invented, Event::from);
-    let outgoing = Outgoing {
-        id: &event.id,
-        payload: &event.payload,
-        content_type: None,
-        traceparent: None,
-        replay: None,
-        number: 1,
-    };
     let attempt = app
         .tester
-        .attempt(&subscription, &app.keyring, &outgoing)
+        .attempt(&subscription, &app.keyring, &event.outgoing())
         .await?;
     Ok(axum::Json(TestDelivery::of(attempt, event.id)))
 }

@@ -4,12 +4,18 @@
 use common::store::subscriptions::Settings;
 use serde_json::{Map, Value, json};
 
+use super::input::Draft;
+use super::secrets::Part;
 use crate::fields::NewKey;
 
-/// Those of a new one, and how it is signed.
-pub fn new(settings: &Settings, key: &NewKey) -> Value {
-    let mut all = self::settings(settings);
+/// Those of a new one, how it is signed, and whether it shows a certificate.
+pub fn new(draft: &Draft, key: &NewKey) -> Value {
+    let mut all = settings(&draft.settings);
     all["signing_algorithm"] = json!(key.algorithm());
+    let secrets = draft.secrets.as_ref();
+    if secrets.is_some_and(|secrets| secrets.client_certificate.is_some()) {
+        all["client_certificate"] = json!("set");
+    }
     all
 }
 
@@ -20,12 +26,12 @@ pub fn settings(settings: &Settings) -> Value {
     Value::Object(all)
 }
 
-/// What became different, as it is now.
-pub fn difference(before: &Settings, after: &Settings) -> Value {
+/// What became different, as it is now; of its secrets these parts.
+pub fn difference(before: &Settings, after: &Settings, secrets: &[Part]) -> Value {
     let (old, mut new) = (fields(before), fields(after));
     new.retain(|name, value| old.get(name) != Some(value));
-    if before.secrets != after.secrets {
-        new.insert("auth".into(), json!("changed"));
+    for part in secrets {
+        new.insert(part.field().into(), json!("changed"));
     }
     Value::Object(new)
 }
@@ -33,7 +39,8 @@ pub fn difference(before: &Settings, after: &Settings) -> Value {
 fn fields(of: &Settings) -> Map<String, Value> {
     let fields = json!({
         "owner": of.owner, "name": of.name, "description": of.description, "url": of.url,
-        "auth_kind": of.auth_kind,
+        "auth_kind": of.auth_kind, "header_names": of.header_names,
+        "permitted_origin": of.permitted_origin,
         "event_types": of.event_types, "cities": of.cities, "filter": of.filter,
         "retry_schedule_ms": of.retry_schedule_ms, "max_age_ms": of.max_age_ms,
         "timeout_ms": of.timeout_ms, "rate_limit": of.rate_limit,
@@ -64,6 +71,8 @@ mod tests {
                 bytes: sealed.into(),
             },
             auth_kind: AuthKind::Bearer,
+            header_names: Vec::new(),
+            permitted_origin: None,
             event_types: None,
             cities: None,
             retry_schedule_ms: None,
@@ -81,8 +90,9 @@ mod tests {
     #[test]
     fn a_secret_is_told_of_and_not_told() {
         let (before, after) = (of("secret-one"), of("secret-two"));
-        assert_eq!(difference(&before, &after), json!({"auth": "changed"}));
-        assert_eq!(difference(&before, &before), json!({}));
+        let told = difference(&before, &after, &[Part::Auth]);
+        assert_eq!(told, json!({"auth": "changed"}));
+        assert_eq!(difference(&before, &before, &[]), json!({}));
         assert!(!settings(&before).to_string().contains("secret-one"));
         assert_eq!(settings(&before)["auth_kind"], "bearer");
     }

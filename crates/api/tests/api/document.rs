@@ -104,7 +104,8 @@ async fn the_webhook_names_the_headers_that_subscribers_get() {
             "webhook-attempt",
             "authorization",
             "user-agent",
-            "traceparent"
+            "traceparent",
+            "webhook-request-origin"
         ]
     );
 }

@@ -2,6 +2,7 @@
 //! it is asked twice, and when it is asked for nonsense.
 
 mod access;
+mod client_certificates;
 mod connections;
 mod dead_letters;
 mod deliveries;
@@ -9,6 +10,7 @@ mod document;
 mod door;
 mod egress;
 mod events;
+mod headers;
 mod live;
 mod oauth2;
 mod oidc;
@@ -25,4 +27,5 @@ mod support;
 mod test_delivery;
 mod tls;
 mod topic;
+mod verification;
 mod webhook_keys;

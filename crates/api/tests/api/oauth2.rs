@@ -119,7 +119,7 @@ async fn what_makes_no_request_is_refused_by_its_field_and_not_shown(db: PgPool)
 }
 
 /// A token endpoint that answers every request so.
-async fn token_endpoint(status: StatusCode, body: Value) -> (String, JoinSet<()>) {
+pub async fn token_endpoint(status: StatusCode, body: Value) -> (String, JoinSet<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let url = format!("http://{}/", listener.local_addr().expect("bound"));
     let routes = Router::new().route("/", post(async move || (status, Json(body))));

@@ -23,6 +23,9 @@ pub const LONG: Duration = Duration::from_mins(1);
 /// How long a test delivery takes at most.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// As whom receivers are asked.
+pub const ORIGIN: &str = "hooks.example";
+
 /// The API, and the database under it.
 #[derive(Clone)]
 pub struct Client {
@@ -107,22 +110,26 @@ pub const LIVE: LiveSettings = LiveSettings {
 /// The API over `db` and `log`, whose listeners hear what `live` reads, if that is run.
 pub fn api_live(db: PgPool, log: Log, access: Access, (live, door): (Live, &DoorArgs)) -> api::Api {
     let egress = Egress::new(&EgressArgs::default()).expect("rules");
+    api_of(state(db, log, access, live, egress), door)
+}
+
+fn state(db: PgPool, log: Log, access: Access, live: Live, egress: Egress) -> AppState {
+    AppState {
+        db,
+        log,
+        access,
+        tester: Tester::new(ATTEMPT_TIMEOUT, &egress, ORIGIN).expect("TLS"),
+        egress,
+        keyring: keyring(),
+        attempt_log: AttemptLog::All,
+        live,
+        statistics: StatisticsSettings::default(),
+    }
+}
+
+fn api_of(state: AppState, door: &DoorArgs) -> api::Api {
     let metrics = PrometheusBuilder::new().build_recorder().handle();
-    api::routes(
-        AppState {
-            db,
-            log,
-            access,
-            tester: Tester::new(ATTEMPT_TIMEOUT, &egress).expect("TLS"),
-            egress,
-            keyring: keyring(),
-            attempt_log: AttemptLog::All,
-            live,
-            statistics: StatisticsSettings::default(),
-        },
-        probes::router(Readiness::default(), metrics),
-        door,
-    )
+    api::routes(state, probes::router(Readiness::default(), metrics), door)
 }
 
 impl Client {
@@ -161,6 +168,23 @@ impl Client {
         }
         let answered = self.router.clone().oneshot(request).await;
         answered.expect("routers do not fail")
+    }
+
+    /// One whose test deliveries trust the authorities in that file of PEM.
+    pub fn trusting(db: PgPool, file: &std::path::Path) -> Self {
+        let args = EgressArgs {
+            egress_ca_file: Some(file.to_owned()),
+            ..EgressArgs::default()
+        };
+        let egress = Egress::new(&args).expect("rules");
+        let log = Log::new(&kafka("updates"));
+        let live = Live::new(db.clone(), LIVE);
+        let state = state(db.clone(), log, Access::Off, live, egress);
+        let door = DoorArgs {
+            request_timeout: LONG,
+            ..DoorArgs::default()
+        };
+        Self::of(api_of(state, &door), db)
     }
 
     pub fn of(api: api::Api, db: PgPool) -> Self {

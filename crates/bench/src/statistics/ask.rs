@@ -65,7 +65,7 @@ impl Api {
             db: db.clone(),
             log: Log::new(kafka),
             access: Access::by_keys(Some(&ADMIN.into())),
-            tester: Tester::new(LONG, &egress)?,
+            tester: Tester::new(LONG, &egress, "localhost")?,
             egress,
             keyring: Keyring::new(&SECRETS_KEYS.into())?,
             attempt_log: AttemptLog::All,

@@ -6,7 +6,9 @@
 mod columns;
 pub mod owned;
 mod owners;
+mod sealing;
 mod secrets;
+mod states;
 
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgExecutor};
@@ -14,9 +16,12 @@ use uuid::Uuid;
 
 pub use columns::{AuthKey, AuthKind, Coalesce, MAX_AUTH_KEY_BYTES, Ordering, State};
 pub use owners::{ids, owners};
+pub use sealing::{reseal_all, seal_all};
 pub use secrets::{
-    Auth, MAX_SIGNING_KEYS, Secrets, SigningSecret, TooManyKeys, Unopened, reseal_all, seal_all,
+    Auth, ClientCertificate, Header, MAX_SIGNING_KEYS, Secrets, SigningSecret, TooManyKeys,
+    Unopened,
 };
+pub use states::{disable_all, enable, pause, resume};
 
 use crate::secrets::Sealed;
 
@@ -24,7 +29,7 @@ use crate::secrets::Sealed;
 pub const CHANGED: &str = "subscription_changed";
 
 /// One row.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Row {
     /// `UUIDv7`.
     pub id: Uuid,
@@ -42,6 +47,10 @@ pub struct Row {
     pub secrets_key_id: Option<String>,
     /// How each POST authenticates.
     pub auth_kind: AuthKind,
+    /// The names of the headers that each POST carries besides.
+    pub header_names: Vec<String>,
+    /// As whom its receiver has permitted deliveries (`WebHook-Request-Origin`).
+    pub permitted_origin: Option<String>,
     /// Types it wants, exact or ending in `.*`; `None` means every one.
     pub event_types: Option<Vec<String>>,
     /// Cities it wants; `None` means every one.
@@ -92,6 +101,10 @@ pub struct Settings {
     pub secrets: Sealed,
     /// See [`Row::auth_kind`].
     pub auth_kind: AuthKind,
+    /// See [`Row::header_names`].
+    pub header_names: Vec<String>,
+    /// See [`Row::permitted_origin`].
+    pub permitted_origin: Option<String>,
     /// See [`Row::event_types`].
     pub event_types: Option<Vec<String>>,
     /// See [`Row::cities`].
@@ -126,6 +139,8 @@ impl Settings {
             url: row.url,
             secrets,
             auth_kind: row.auth_kind,
+            header_names: row.header_names,
+            permitted_origin: row.permitted_origin,
             event_types: row.event_types,
             cities: row.cities,
             retry_schedule_ms: row.retry_schedule_ms,
@@ -148,7 +163,8 @@ macro_rules! rows {
             Row,
             $before
                 + r#" id, name, description, url, secrets, secrets_key_id,
-                      auth_kind AS "auth_kind: AuthKind", event_types, cities,
+                      auth_kind AS "auth_kind: AuthKind", header_names, permitted_origin,
+                      event_types, cities,
                       state AS "state: State", disabled_reason, disabled_at, retry_schedule_ms,
                       max_age_ms, timeout_ms, rate_limit, max_in_flight,
                       ordering AS "ordering: Ordering", coalesce AS "coalesce: Coalesce", filter,
@@ -184,6 +200,8 @@ macro_rules! write_settings {
             $settings.filter.as_deref(),
             $settings.disable_after_ms,
             $settings.owner.as_deref(),
+            &$settings.header_names,
+            $settings.permitted_origin.as_deref(),
         )
     };
 }
@@ -197,9 +215,10 @@ pub async fn insert(db: impl PgExecutor<'_>, id: Uuid, settings: &Settings) -> s
         "INSERT INTO subscriptions
             (id, name, description, url, secrets, secrets_key_id, auth_kind, event_types, cities,
              retry_schedule_ms, max_age_ms, timeout_ms, rate_limit, max_in_flight, ordering,
-             coalesce, filter, disable_after_ms, owner)
+             coalesce, filter, disable_after_ms, owner, header_names,
+             permitted_origin)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,
-                 $19)
+                 $19, $20, $21)
          RETURNING",
         id,
         settings
@@ -219,9 +238,10 @@ pub async fn update(db: &mut PgConnection, id: Uuid, settings: &Settings) -> sql
         "UPDATE subscriptions
          SET (name, description, url, secrets, secrets_key_id, auth_kind, event_types, cities,
               retry_schedule_ms, max_age_ms, timeout_ms, rate_limit, max_in_flight, ordering,
-              coalesce, filter, disable_after_ms, owner, updated_at)
+              coalesce, filter, disable_after_ms, owner, header_names,
+              permitted_origin, updated_at)
            = ($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19,
-              now())
+              $20, $21, now())
          WHERE id = $1 RETURNING",
         id,
         settings
@@ -291,78 +311,6 @@ pub async fn list(
 /// The database's.
 pub async fn all(db: impl PgExecutor<'_>) -> sqlx::Result<Vec<Row>> {
     rows!("SELECT", "FROM subscriptions").fetch_all(db).await
-}
-
-/// Disables those that are active, and says why. In the order of their ids, so that two at once
-/// do not wait for each other for ever.
-///
-/// # Errors
-/// The database's.
-pub async fn disable_all(db: impl PgExecutor<'_>, ids: &[Uuid], reason: &str) -> sqlx::Result<()> {
-    sqlx::query!(
-        r#"
-        WITH wanted AS MATERIALIZED (
-            SELECT id FROM subscriptions WHERE id = ANY($1) AND state = 'active'
-            ORDER BY id FOR NO KEY UPDATE
-        )
-        UPDATE subscriptions SET state = 'disabled', disabled_reason = $2, disabled_at = now(),
-               updated_at = now()
-        FROM wanted WHERE subscriptions.id = wanted.id
-        "#,
-        ids,
-        reason,
-    )
-    .execute(db)
-    .await
-    .map(drop)
-}
-
-/// Pauses one that is active.
-///
-/// # Errors
-/// The database's.
-pub async fn pause(db: impl PgExecutor<'_>, id: Uuid) -> sqlx::Result<()> {
-    sqlx::query!(
-        "UPDATE subscriptions SET state = 'paused', updated_at = now()
-         WHERE id = $1 AND state = 'active'",
-        id,
-    )
-    .execute(db)
-    .await
-    .map(drop)
-}
-
-/// Makes one that is paused active again.
-///
-/// # Errors
-/// The database's.
-pub async fn resume(db: impl PgExecutor<'_>, id: Uuid) -> sqlx::Result<()> {
-    sqlx::query!(
-        "UPDATE subscriptions SET state = 'active', updated_at = now()
-         WHERE id = $1 AND state = 'paused'",
-        id,
-    )
-    .execute(db)
-    .await
-    .map(drop)
-}
-
-/// Makes one that is disabled active again; says whether it was disabled.
-///
-/// # Errors
-/// The database's.
-pub async fn enable(db: impl PgExecutor<'_>, id: Uuid) -> sqlx::Result<bool> {
-    sqlx::query!(
-        r#"
-        UPDATE subscriptions
-        SET state = 'active', disabled_reason = NULL, disabled_at = NULL, updated_at = now()
-        WHERE id = $1 AND state = 'disabled'
-        "#,
-        id,
-    )
-    .execute(db)
-    .await
-    .map(|done| done.rows_affected() > 0)
 }
 
 /// Removes it; says whether it was there.

@@ -7,6 +7,7 @@
 
 mod compaction;
 mod faults;
+mod identity;
 mod memory;
 mod misbehaviour;
 mod offsets;

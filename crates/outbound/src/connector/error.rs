@@ -5,6 +5,7 @@ use std::io;
 use rustls::pki_types::InvalidDnsNameError;
 
 use crate::egress::{ProxyError, Refused};
+use crate::identity;
 use crate::verdict::Failure;
 
 /// The step that failed.
@@ -47,6 +48,7 @@ impl Error {
             },
             Self::Proxy(ProxyError::Unusable(_)) => Failure::Proxy,
             Self::Proxy(ProxyError::Refused(_)) => Failure::Connect,
+            Self::Tls(error) if identity::is_refused(error) => Failure::ClientCertificate,
             Self::NoServerName(_) | Self::Tls(_) => Failure::Tls,
         }
     }

@@ -257,6 +257,7 @@ fn counts(failure: Failure) -> bool {
         | Failure::ConnectTimeout
         | Failure::Connect
         | Failure::Tls
+        | Failure::ClientCertificate
         | Failure::Timeout
         | Failure::Reset
         | Failure::Aborted
@@ -290,6 +291,7 @@ fn burden(failure: Failure, status: Option<u16>) -> Burden {
         | Failure::Connect
         | Failure::BlockedAddress
         | Failure::Proxy
+        | Failure::ClientCertificate
         | Failure::Tls => Burden::Unreachable,
         _ => Burden::Other,
     }

@@ -7,6 +7,8 @@ use std::time::Duration;
 use common::oauth2::{ClientAuth, ClientCredentials};
 use tokio::task::JoinSet;
 
+use super::identity::identity;
+use super::tls::Authority;
 use super::*;
 use crate::oauth2::Client;
 use crate::verdict::Verdict;
@@ -127,6 +129,24 @@ async fn a_token_that_a_receiver_repeats_is_not_recorded() {
         content.response.as_deref(),
         Some("not with bearer [redacted]")
     );
+}
+
+#[tokio::test]
+async fn a_token_is_the_same_whatever_is_shown_and_whichever_connection_is_used() {
+    let (receiver, endpoint) = (Receiver::new().await, TokenEndpoint::giving().await);
+    let (sender, to) = (sender(), authorized(&receiver, &endpoint.url, LONG));
+    let mut known = to.clone();
+    known.identify(identity(&Authority::new(), 2099));
+    for (sender, to) in [
+        (&sender, &to),
+        (&sender, &known),
+        (&sender.unpooled(), &known),
+    ] {
+        let (attempt, requests) = posted(sender, to, &receiver, &[OK]).await;
+        assert_eq!(attempt.verdict, Verdict::Delivered);
+        assert!(requests[0].contains("authorization: bearer token-1\r\n"));
+    }
+    assert_eq!(endpoint.requests(), 1);
 }
 
 #[tokio::test]

@@ -1,0 +1,46 @@
+//! Senders that show a certificate of their own: one for each that is in use, so that no connection
+//! and no TLS session is shared between two.
+//!
+//! Kept by their certificates, so that reading a subscription anew costs it no connection.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Sender;
+use crate::identity::{ClientIdentity, Digest};
+
+/// After how long without an attempt one is forgotten; by then its connections are closed.
+const FORGOTTEN_AFTER: Duration = Duration::from_mins(10);
+
+/// Those in use.
+#[derive(Debug, Default)]
+pub(super) struct Identified(Mutex<HashMap<Digest, Kept>>);
+
+#[derive(Debug)]
+struct Kept {
+    sender: Sender,
+    used_at: Instant,
+}
+
+impl Identified {
+    /// The one of that identity, which `make` makes if there is none.
+    pub(super) fn get(&self, identity: &ClientIdentity, make: impl FnOnce() -> Sender) -> Sender {
+        let now = Instant::now();
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(kept) = all.get_mut(identity.digest()) {
+            kept.used_at = now;
+            return kept.sender.clone();
+        }
+        all.retain(|_, kept| now - kept.used_at < FORGOTTEN_AFTER);
+        let sender = make();
+        let kept = Kept {
+            sender: sender.clone(),
+            used_at: now,
+        };
+        all.insert(*identity.digest(), kept);
+        sender
+    }
+}
