@@ -6,10 +6,11 @@ mod run;
 mod search;
 
 use e2e::stage::until;
+use rcgen::{CertificateParams, KeyPair};
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use inputs::{FIELDS, MISTAKES, core};
+use inputs::{FIELDS, Field, MISTAKES, TOKEN_ENDPOINT, WRONG_BODIES, core, with_a_key};
 use run::Run;
 
 /// What all endpoints get.
@@ -28,6 +29,7 @@ async fn no_secret_comes_out_where_logs_are_json() {
 async fn nothing_comes_out(format: &str) {
     let mut run = Run::start(format).await;
     subscribe_everywhere(&mut run).await;
+    show_keys(&mut run).await;
     ask_wrongly(&mut run).await;
     use_keys(&mut run).await;
     run.publish(EVENTS).await;
@@ -46,18 +48,16 @@ async fn nothing_comes_out(format: &str) {
 async fn subscribe_everywhere(run: &mut Run) {
     for endpoint in run.endpoints() {
         for field in FIELDS {
-            let secret = run.secret(field.name, field.secret);
-            let body = (field.body)(&secret);
+            let body = body(run, field);
             let mut new = json!({"name": format!("{} {endpoint}", field.name), "url": endpoint});
             merge(&mut new, &body);
             let made = run.make("/subscriptions", &new).await;
             let path = format!("/subscriptions/{}", made["id"].as_str().unwrap());
-            run.ask(Method::POST, &format!("{path}/test"), "{}").await;
-            run.make(
-                &format!("{path}/secret/rotate"),
-                &json!({"grace_period": "1h"}),
-            )
-            .await;
+            for test in ["/test", "/auth/test"] {
+                run.ask(Method::POST, &format!("{path}{test}"), "{}").await;
+            }
+            let soon = json!({"grace_period": "1h"});
+            run.make(&format!("{path}/secret/rotate"), &soon).await;
             run.ask(Method::GET, &path, "").await;
             if new["signing_secret"].is_null() {
                 run.ask(Method::PATCH, &path, &body.to_string()).await;
@@ -66,53 +66,86 @@ async fn subscribe_everywhere(run: &mut Run) {
     }
 }
 
-/// Each secret in bodies that are wrong in one way or another.
-async fn ask_wrongly(run: &mut Run) {
-    for field in FIELDS {
-        let secret = run.secret(field.name, field.secret);
-        let text = (field.body)(&secret).to_string();
-        let quoted = json!(secret).to_string();
-        let cut = &text[..text.len() - 1];
-        let mut bodies = vec![
-            cut.to_owned(),
-            text.clone(),
-            format!("{text}{text}"),
-            format!("{cut},\"name\":5}}"),
-            format!("{cut},\"unheard_of\":{quoted}}}"),
-            format!("[{text}]"),
-            quoted.clone(),
-            json!({"auth": secret}).to_string(),
-            json!({"auth_key": [secret]}).to_string(),
-            json!({"name": "wrong", "url": secret}).to_string(),
-            json!({"name": "wrong", "url": format!("http://me:{}@localhost/", core(field.name))})
-                .to_string(),
-        ];
-        for (from, to) in [
-            (quoted.clone(), format!("[{quoted}]")),
-            (quoted.clone(), format!("{{\"a\":{quoted}}}")),
-            (
-                quoted.clone(),
-                format!("{}\\n\"", &quoted[..quoted.len() - 1]),
-            ),
-            (quoted.clone(), "5".into()),
-            ("auth".into(), "auht".into()),
-            ("kind".into(), "knid".into()),
-        ] {
-            bodies.push(text.replacen(&from, &to, 1));
+/// A private key wherever one is taken, and where none is; then another's certificate beside it.
+async fn show_keys(run: &mut Run) {
+    let [own, other] = [(); 2].map(|()| KeyPair::generate().unwrap());
+    for (key, certified) in [(&own, &own), (&own, &other)] {
+        let pem = key.serialize_pem();
+        run.look_for_key(&pem);
+        let certificate = CertificateParams::new([]).unwrap().self_signed(certified);
+        let certificate = certificate.unwrap().pem();
+        for (endpoint, body) in run.endpoints().iter().zip(with_a_key(&certificate, &pem)) {
+            let mut new = json!({"name": "with a key", "url": endpoint});
+            merge(&mut new, &body);
+            let made = run.ask(Method::POST, "/subscriptions", &new.to_string());
+            let Some(id) = made.await["id"].as_str().map(str::to_owned) else {
+                continue;
+            };
+            let path = format!("/subscriptions/{id}");
+            for test in ["/test", "/auth/test"] {
+                run.ask(Method::POST, &format!("{path}{test}"), "{}").await;
+            }
+            run.ask(Method::PATCH, &path, &body.to_string()).await;
         }
-        for body in bodies {
-            for (method, path) in [
-                (Method::POST, "/subscriptions".to_owned()),
-                (Method::PATCH, run.first().await),
-                (Method::POST, format!("{}/secret/rotate", run.first().await)),
-                (Method::POST, "/api-keys".into()),
-                (Method::POST, "/dlqs".into()),
-                (Method::POST, "/subscriptions/preview".into()),
-            ] {
-                run.ask(method, &path, &body).await;
+    }
+}
+
+/// What a subscription is told, with a secret that is looked for from now on.
+fn body(run: &mut Run, field: &Field) -> Value {
+    let secret = run.secret(field.name, field.secret);
+    let text = (field.body)(&secret).to_string();
+    serde_json::from_str(&text.replace(TOKEN_ENDPOINT, run.token_endpoint())).unwrap()
+}
+
+/// Each secret in bodies that are wrong in one way or another, wherever one is taken.
+async fn ask_wrongly(run: &mut Run) {
+    let first = run.first().await;
+    let paths = [
+        (Method::POST, "/subscriptions".to_owned()),
+        (Method::PATCH, first.clone()),
+        (Method::POST, format!("{first}/secret/rotate")),
+        (Method::POST, "/api-keys".into()),
+        (Method::POST, "/dlqs".into()),
+        (Method::POST, "/subscriptions/preview".into()),
+    ];
+    for field in FIELDS {
+        let text = body(run, field).to_string();
+        let secret = run.secret(field.name, field.secret);
+        for body in wrong_bodies(&text, &secret) {
+            for (method, path) in &paths {
+                run.ask(method.clone(), path, &body).await;
             }
         }
     }
+}
+
+fn wrong_bodies(text: &str, secret: &str) -> Vec<String> {
+    let quoted = json!(secret).to_string();
+    let cut = &text[..text.len() - 1];
+    let mut bodies = vec![
+        cut.to_owned(),
+        text.to_owned(),
+        format!("{text}{text}"),
+        format!("{cut},\"name\":5}}"),
+        format!("{cut},\"unheard_of\":{quoted}}}"),
+        format!("[{text}]"),
+        quoted.clone(),
+        // What is escaped in a URL is not seen to be a secret: without that it has to do.
+        json!({"url": format!("http://me:{}@localhost/", core("InAUrl"))}).to_string(),
+    ];
+    let open = &quoted[..quoted.len() - 1];
+    for (from, to) in [
+        (&*quoted, format!("[{quoted}]")),
+        (&*quoted, format!("{{\"a\":{quoted}}}")),
+        (&*quoted, format!("{open}\\n\"")),
+        (&*quoted, "5".into()),
+        ("auth", "auht".into()),
+        ("kind", "knid".into()),
+    ] {
+        bodies.push(text.replacen(from, &to, 1));
+    }
+    bodies.extend(WRONG_BODIES.iter().map(|wrong| wrong(secret).to_string()));
+    bodies
 }
 
 /// Keys of the API where they belong, and where they do not.
@@ -175,7 +208,7 @@ async fn make_mistakes(run: &mut Run) {
     }
 }
 
-fn merge(into: &mut serde_json::Value, other: &serde_json::Value) {
+fn merge(into: &mut Value, other: &Value) {
     let other = other.as_object().unwrap().clone();
     into.as_object_mut().unwrap().extend(other);
 }

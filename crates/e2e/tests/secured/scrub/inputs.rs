@@ -4,6 +4,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
+/// Makes a setting's value of a secret.
+type InAValue = fn(&str) -> String;
+
 /// What a subscription is told that is secret.
 pub struct Field {
     /// What it is, in the secret too.
@@ -36,17 +39,75 @@ pub const FIELDS: &[Field] = &[
         body: |secret| json!({"auth": {"kind": "header", "name": "X-Api-Key", "value": secret}}),
     },
     Field {
+        name: "ClientBasic",
+        secret: header_text,
+        body: |secret| json!({"auth": oauth2("/token", "client_secret_basic", ("client_secret", secret))}),
+    },
+    Field {
+        name: "ClientPost",
+        secret: header_text,
+        body: |secret| json!({"auth": oauth2("/token", "client_secret_post", ("client_secret", secret))}),
+    },
+    // Its token endpoint fails, and repeats what it was sent.
+    Field {
+        name: "ClientEchoed",
+        secret: header_text,
+        body: |secret| json!({"auth": oauth2("/echo", "client_secret_post", ("client_secret", secret))}),
+    },
+    Field {
+        name: "OwnHeader",
+        secret: header_text,
+        body: |secret| json!({"headers": {"X-Team": "weather", "X-Team-Token": secret}}),
+    },
+    Field {
         name: "Signing",
         secret: signing_secret,
         body: |secret| json!({"signing_secret": secret}),
     },
 ];
 
-/// A program, a setting, and what it is set to with a secret in it.
-type Mistake = (&'static str, &'static str, fn(&str) -> String);
+/// Bodies that are no subscription, but have the secret of one in them.
+pub const WRONG_BODIES: &[fn(&str) -> Value] = &[
+    |secret| json!({"auth": secret}),
+    |secret| json!({"auth": [secret]}),
+    |secret| json!({"auth_key": [secret]}),
+    |secret| json!({"auth_key": {"token": secret}}),
+    |secret| json!({"url": secret}),
+    |secret| json!({"unheard_of": secret}),
+    |secret| json!({"signing_secret": format!("whsec_{secret}")}),
+    |secret| json!({"auth": oauth2("/", "private_key_jwt", ("private_key", secret))}),
+    |secret| json!({"auth": oauth2("/", "private_key_jwt", ("client_secret", secret))}),
+    |secret| json!({"auth": oauth2("/", "none", ("client_secret", secret))}),
+    |secret| json!({"headers": secret}),
+    |secret| json!({"headers": {"X-Team-Token": [secret]}}),
+    |secret| json!({"headers": {"Host": secret}}),
+    |secret| json!({"client_certificate": secret}),
+    |secret| json!({"client_certificate": {"certificate": "none", "private_key": secret}}),
+];
+
+/// All that a private key is good for, and what it is not good for.
+pub fn with_a_key(certificate: &str, key: &str) -> [Value; 4] {
+    [
+        json!({"client_certificate": {"certificate": certificate, "private_key": key}}),
+        json!({"auth": oauth2("/token", "private_key_jwt", ("private_key", key))}),
+        json!({"client_certificate": {"certificate": key, "private_key": key}}),
+        json!({"signing_secret": key, "auth": {"kind": "bearer", "token": key}}),
+    ]
+}
+
+/// Client credentials, with one thing besides. The host of the token endpoint is put in by the run.
+fn oauth2(path: &str, client_auth: &str, (name, value): (&str, &str)) -> Value {
+    json!({
+        "kind": "oauth2", "token_url": format!("{TOKEN_ENDPOINT}{path}"), "client_id": "me",
+        "client_auth": client_auth, name: value
+    })
+}
+
+/// Stands for where tokens are given.
+pub const TOKEN_ENDPOINT: &str = "http://token-endpoint";
 
 /// Settings that no program starts with, but the one before, because of a mistake beside a secret.
-pub const MISTAKES: &[Mistake] = &[
+pub const MISTAKES: &[(&str, &str, InAValue)] = &[
     ("api", "SECRETS_KEYS", |secret| format!("key:{secret}")),
     ("processor", "SECRETS_KEYS", str::to_owned),
     ("api", "ADMIN_API_KEY", |secret| {

@@ -2,12 +2,13 @@
 
 use axum::Router;
 use axum::http::{HeaderMap, StatusCode};
+use axum::routing::post;
 use e2e::log::Log;
 use e2e::program::Program;
 use e2e::receiver::Receiver;
 use e2e::stage::{Stage, setting, until};
 use reqwest::{Client, Method};
-use serde_json::Value;
+use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -63,7 +64,7 @@ impl Run {
             processor: start("processor", &settings, &log),
             webhook: start("webhook", &settings, &log),
             http: Client::builder().timeout(ANSWERED_WITHIN).build().unwrap(),
-            secrets: settings_names()
+            secrets: names()
                 .map(core)
                 .chain([setting("TEST_KAFKA_PASSWORD")])
                 .collect(),
@@ -100,6 +101,22 @@ impl Run {
         let secret = make(&core);
         self.secrets.push(core);
         secret
+    }
+
+    /// Looks from now on for as much of a P-256 key in PEM as nothing ever escapes.
+    pub fn look_for_key(&mut self, pem: &str) {
+        let base64: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
+        // What is secret of it are 32 bytes from the 37th on (RFC 5958, RFC 5915); the rest a
+        // certificate tells.
+        let secret = &base64[48..90];
+        let parts = secret.split(|c: char| !c.is_ascii_alphanumeric());
+        let longest = parts.max_by_key(|part| part.len()).unwrap();
+        self.secrets.push(longest.to_owned());
+    }
+
+    /// Where tokens are given, or refused by an echo.
+    pub fn token_endpoint(&self) -> &str {
+        self.echo.trim_end_matches("/echo")
     }
 
     /// Has the API make something.
@@ -257,9 +274,21 @@ fn start(program: &str, settings: &Settings, log: &Log) -> Program {
     Program::start_logged(program, listen, &settings, log)
 }
 
-/// Which settings have secrets, by the names that those have.
-fn settings_names() -> impl Iterator<Item = &'static str> {
-    ["Admin", "Sealing", "Postgres", "Token", "Verifying"].into_iter()
+/// What a token endpoint gives.
+const TOKEN: &str = "Granted";
+
+/// What is secret but for the fields, by the names that it has.
+fn names() -> impl Iterator<Item = &'static str> {
+    [
+        "Admin",
+        "Sealing",
+        "Postgres",
+        "Token",
+        "Verifying",
+        "InAUrl",
+        TOKEN,
+    ]
+    .into_iter()
 }
 
 /// Settings with a secret wherever one fits. The broker's password is the only one that is given.
@@ -321,18 +350,22 @@ async fn log_in(stage: &Stage, password: &str) -> String {
     url.into()
 }
 
-/// A receiver that fails, and says in its answer what it was sent.
+/// A receiver that fails, and says in its answer what it was sent; under another path it gives a token,
+/// which says so too when it comes back.
 async fn echo() -> (String, JoinSet<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/echo", listener.local_addr().unwrap());
-    let routes = Router::new().fallback(async |headers: HeaderMap| {
-        let lines = headers.iter().map(|(name, value)| {
-            let value = String::from_utf8_lossy(value.as_bytes());
-            format!("{name}: {value}, {}\n", Value::from(&*value))
+    let token = json!({"access_token": core(TOKEN), "token_type": "Bearer", "expires_in": 3600});
+    let routes = Router::new()
+        .route("/token", post(async move || axum::Json(token)))
+        .fallback(async |headers: HeaderMap, body: String| {
+            let lines = headers.iter().map(|(name, value)| {
+                let value = String::from_utf8_lossy(value.as_bytes());
+                format!("{name}: {value}, {}\n", Value::from(&*value))
+            });
+            let said: Vec<_> = lines.chain([body]).collect();
+            (StatusCode::INTERNAL_SERVER_ERROR, said.concat())
         });
-        let said: String = lines.collect();
-        (StatusCode::INTERNAL_SERVER_ERROR, said)
-    });
     let mut server = JoinSet::new();
     server.spawn(async move { axum::serve(listener, routes).await.unwrap() });
     (url, server)
