@@ -149,7 +149,7 @@ impl Api {
         let a_day = format!("granularity=1h&{all}&since={}", ago(TimeDelta::hours(23)));
         let a_month = format!("granularity=1d&{all}&since={}", ago(TimeDelta::days(29)));
         let a_minute = format!("granularity=1m&{all}&since={}", ago(TimeDelta::zero()));
-        vec![
+        let mut questions = vec![
             question("stats", "/stats".into(), false),
             question("stats, a subscriber's", "/stats".into(), true),
             question(
@@ -185,6 +185,29 @@ impl Api {
                 series(format!("{a_minute}&dimensions=city")),
                 false,
             ),
+        ];
+        questions.extend(self.of_deliveries());
+        questions
+    }
+
+    /// Lists of the record; where nothing is found, the bound on what is looked at decides.
+    fn of_deliveries(&self) -> Vec<Question> {
+        let one = format!("subscription_id={}", self.subscription);
+        [
+            ("deliveries", "limit=100".to_owned(), false),
+            ("… of an owner", "limit=100".into(), true),
+            ("… of a subscription", format!("limit=100&{one}"), false),
+            ("… of an event", "event_id=event-777".into(), false),
+            ("… that are dead", "status=dead&limit=100".into(), false),
+            ("… of a city", "city=city-7&limit=100".into(), false),
+            ("… of a city there is not", "city=none".into(), false),
+            ("… of a rare failure", "failure=tls".into(), false),
         ]
+        .map(|(name, query, as_subscriber)| Question {
+            name,
+            path: format!("/deliveries?{query}"),
+            as_subscriber,
+        })
+        .into()
     }
 }

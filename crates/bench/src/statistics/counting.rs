@@ -112,8 +112,11 @@ async fn record(db: &PgPool, ids: &[Uuid]) -> anyhow::Result<()> {
         let at: Vec<usize> = (flush * A_FLUSH..(flush + 1) * A_FLUSH).collect();
         let of: Vec<Uuid> = at.iter().map(|at| ids[at * 7 % ids.len()]).collect();
         let events: Vec<String> = at.iter().map(|_| Uuid::now_v7().to_string()).collect();
-        let sql = "INSERT INTO attempts (attempted_at, subscription_id, event_id, number, latency_ms)
-                   SELECT now(), id, event, 1, 10 FROM UNNEST($1::uuid[], $2::text[]) AS made (id, event)";
+        let sql = "INSERT INTO attempts (attempted_at, subscription_id, event_offset, partition, number,
+                                         outcome, total_us, first_byte_us, status, reused, topic,
+                                         event_id, event_key)
+                   SELECT now(), id, 1, 1, 1, 'delivered', 10000, 9000, 200, true, 'updates', event, 'Oslo'
+                   FROM UNNEST($1::uuid[], $2::text[]) AS made (id, event)";
         let made = sqlx::query(sql).bind(of).bind(events).execute(db);
         made.await.context("recording attempts")?;
     }

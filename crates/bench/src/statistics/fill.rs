@@ -1,7 +1,11 @@
 //! A database after days of deliveries: attempts, their statistics, and what waits.
 
+use std::time::Duration;
+
 use anyhow::Context;
+use chrono::Days;
 use common::statistics::Histogram;
+use common::store::attempts::days;
 use processor::statistics::{Folder, Settings};
 use sqlx::{PgPool, Row};
 
@@ -10,6 +14,9 @@ const SHAPES: u64 = 8;
 
 /// How many rows are made by one statement.
 const CHUNK: i64 = 1_000_000;
+
+/// Over how many days the attempts were made.
+const DAYS: u64 = 14;
 
 /// How much there is of everything.
 #[derive(Clone, Copy, Debug, clap::Args)]
@@ -88,15 +95,37 @@ async fn subscriptions(db: &PgPool, size: Size) -> anyhow::Result<()> {
         .context("an index")
 }
 
-/// Over two weeks.
+/// Over two weeks, each day with its partition, as they come; one in a hundred is dead.
 async fn attempts(db: &PgPool, count: i64) -> anyhow::Result<()> {
-    let sql = "INSERT INTO attempts (attempted_at, subscription_id, event_id, number, latency_ms)
-               SELECT now() - make_interval(secs => n % 1209600), id, 'event-' || n, 1, 10
-               FROM generate_series($1::bigint, $2::bigint) AS n
-               JOIN bench_subscriptions ON number = n % (SELECT count(*) FROM bench_subscriptions)";
+    let now = days::now(db).await?;
+    let mut connection = db.acquire().await?;
+    for ago in 0..=DAYS {
+        days::add(&mut connection, (now - Days::new(ago)).date_naive()).await?;
+    }
+    let sql = "
+        INSERT INTO attempts (attempted_at, subscription_id, event_offset, partition, number, outcome,
+                              total_us, first_byte_us, status, reused, topic, event_id, event_key,
+                              failure, response)
+        SELECT $3 - make_interval(secs => ($4 - n) * $5), id, n, n % 12, 1,
+               CASE WHEN n % 100 = 99 THEN 'dead' ELSE 'delivered' END::outcome,
+               10000, 9000, CASE WHEN n % 100 = 99 THEN 422 ELSE 200 END, true, 'updates',
+               'event-' || n, 'city-' || n % 1000,
+               CASE WHEN n % 100 = 99 THEN 'http_4xx' END, CASE WHEN n % 100 = 99 THEN 'no' END
+        FROM generate_series($1::bigint, $2::bigint) AS n
+        JOIN bench_subscriptions ON number = n * 7 % (SELECT count(*) FROM bench_subscriptions)";
+    let span = Duration::from_hours(24 * DAYS).as_secs_f64();
+    #[expect(clippy::cast_precision_loss, reason = "a count far below 2^53")]
+    let step = span / count as f64;
     for first in (0..count).step_by(usize::try_from(CHUNK)?) {
         let last = (first + CHUNK).min(count) - 1;
-        let made = sqlx::query(sql).bind(first).bind(last).execute(db).await;
+        let made = sqlx::query(sql)
+            .bind(first)
+            .bind(last)
+            .bind(now)
+            .bind(count)
+            .bind(step)
+            .execute(db)
+            .await;
         made.context("attempts")?;
     }
     Ok(())

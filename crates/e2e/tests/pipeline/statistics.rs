@@ -11,15 +11,16 @@ use sqlx::Connection;
 const FEW: usize = 6;
 const MANY: usize = 300;
 
-const ATTEMPTS: &str = "SELECT count(*) FROM attempts";
-const FAILED: &str = "SELECT count(*) FROM attempts WHERE failure IS NOT NULL";
+// Rows without a time are no POST.
+const ATTEMPTS: &str = "SELECT count(total_us) FROM attempts";
+const FAILED: &str = "SELECT count(total_us) FROM attempts WHERE failure IS NOT NULL";
 const DELTAS: &str = "SELECT count(*) FROM statistics_deltas";
 
 const CONNECTIONS: &str = "SELECT count(*) FROM pg_stat_activity
     WHERE application_name = 'processor' AND datname = current_database()";
 
 /// What the recorder committed from the transaction on in which it wrote what it had counted before.
-const NOT_WRITTEN_DOWN: &str = "SELECT count(*) FROM attempts WHERE xmin::text::bigint >=
+const NOT_WRITTEN_DOWN: &str = "SELECT count(total_us) FROM attempts WHERE xmin::text::bigint >=
     (SELECT max(xmin::text::bigint) FROM statistics_deltas)";
 
 async fn total(stage: &Stage, of: &str) -> i64 {
