@@ -3,7 +3,7 @@
 //! Late is counted from when an event was meant to be published, not from when it was: a stage that
 //! stands still delays what comes after it, and that counts.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -87,6 +87,38 @@ pub fn judge(
     (Judged::Complete(healthy), late)
 }
 
+/// How late a case's deliveries were, in microseconds, sorted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Latencies {
+    /// From when their events were due.
+    pub late: Vec<u64>,
+    /// From when the broker acknowledged their events; 0 where they arrived before that.
+    pub acknowledged: Vec<u64>,
+}
+
+/// How long after the broker's acknowledgement deliveries to healthy receivers arrived, in
+/// microseconds, sorted, by when the events were due and acknowledged.
+pub fn after_acknowledgement(
+    arrivals: &Arrivals,
+    timetable: &Timetable,
+    acknowledged: &HashMap<u64, u64>,
+    healthy: impl Fn(u64) -> bool,
+) -> Vec<u64> {
+    let measured = timetable.measured_from..timetable.events;
+    let mut seen = HashSet::new();
+    let first = arrivals
+        .iter()
+        .filter(|(event, _)| measured.contains(event) && healthy(*event) && seen.insert(*event));
+    let mut after: Vec<u64> = first
+        .filter_map(|(event, at)| {
+            let acknowledged = acknowledged.get(&timetable.due_at(*event))?;
+            Some(at.saturating_sub(*acknowledged))
+        })
+        .collect();
+    after.sort_unstable();
+    after
+}
+
 /// How late deliveries were.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Late {
@@ -144,6 +176,18 @@ mod tests {
         }
         assert!((percentile_ms(&[7000], 99) - 7.0).abs() < 1e-9);
         assert!(percentile_ms(&[], 99).abs() < 1e-9);
+    }
+
+    #[test]
+    fn what_the_broker_takes_to_acknowledge_is_not_counted_after_it() {
+        let arrivals = arriving(&[(1, 9), (2, 30), (3, 5), (4, 9), (4, 90)]);
+        let acknowledged = [(1, 1), (2, 10), (3, 6), (4, 1)];
+        let at = acknowledged.map(|(n, late)| {
+            let due_at = TIMETABLE.due_at(n);
+            (due_at, due_at + late * 1000)
+        });
+        let after = after_acknowledgement(&arrivals, &TIMETABLE, &at.into(), |n| n != 4);
+        assert_eq!(after, [0, 20_000]);
     }
 
     #[test]

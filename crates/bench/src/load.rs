@@ -3,6 +3,7 @@
 //! Event `n` is of city `n` modulo their number, so that each city has one a second, evenly spread.
 //! Its id is `n`, which tells the receiver which event it got.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -77,6 +78,12 @@ impl Load {
             "the broker refused events"
         );
         Ok(())
+    }
+
+    /// When each event was acknowledged, by when it was due; both in microseconds since the Unix
+    /// epoch.
+    pub fn acknowledged_at(&self) -> HashMap<u64, u64> {
+        self.acknowledged.lock().iter().copied().collect()
     }
 
     /// How long after they were due the events that are measured were acknowledged, in microseconds,

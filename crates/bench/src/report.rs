@@ -10,7 +10,7 @@ use anyhow::Context;
 use serde::Serialize;
 
 use crate::behind::Behind;
-use crate::figures::{IN_TIME, Judged, Late};
+use crate::figures::{IN_TIME, Judged, Late, Latencies};
 
 /// The goals: at least so much of the healthy deliveries in time, …
 const GOAL_IN_TIME_PERCENT: f64 = 99.0;
@@ -19,7 +19,7 @@ const GOAL_P99_RATIO: f64 = 2.0;
 /// … up to this share of bad receivers.
 const GOAL_SHARE: u32 = 30;
 
-const HEAD: [&str; 14] = [
+const HEAD: [&str; 16] = [
     "case",
     "in time",
     "p50",
@@ -29,6 +29,8 @@ const HEAD: [&str; 14] = [
     "p99 ratio",
     "repeated",
     "acks p99",
+    "after p99",
+    "ratio",
     "memory",
     "cores",
     "pending",
@@ -39,7 +41,8 @@ const HEAD: [&str; 14] = [
 /// What the columns are.
 const LEGEND: &str = "\
 in time, p50, p99: deliveries to healthy receivers, from when their event was due to its arrival
-none bad, ratio:   beside the cases right before and after; acks p99: the same to the broker's acknowledgement
+none bad, ratio:   beside the cases right before and after
+acks p99, after:   from when their event was due to the broker's acknowledgement, and from that to its arrival
 memory, cores:     the processor's, at its peak and on average; the rest is what was left when the load ended
 ";
 
@@ -76,12 +79,21 @@ pub struct Row {
     pub remains: Remains,
     /// From when an event was due to the broker's acknowledgement: what the load took by itself.
     pub acknowledged_p99_ms: f64,
+    /// From the broker's acknowledgement on: what we took.
+    pub after: Late,
+    /// The same in the cases before and after, as in `none_bad`.
+    pub none_bad_after: Option<Late>,
 }
 
 impl Row {
     /// Whether it is one that others are held against: with none bad, and complete.
     fn is_none_bad(&self) -> bool {
         self.share_bad_percent == 0 && matches!(self.judged, Judged::Complete(_))
+    }
+
+    /// How its p99 after the acknowledgement compares with none bad.
+    fn ratio_after(&self) -> Option<f64> {
+        Some(self.after.p99_ms / self.none_bad_after?.p99_ms)
     }
 
     /// How its p99 compares with none bad.
@@ -117,18 +129,25 @@ impl fmt::Display for Report {
 }
 
 impl Report {
-    /// A report on measured cases, each with its latencies in microseconds.
-    pub fn new(subscriptions: usize, seconds: u64, measured: Vec<(Row, Vec<u64>)>) -> Self {
+    /// A report on measured cases, each with its latencies.
+    pub fn new(subscriptions: usize, seconds: u64, measured: Vec<(Row, Latencies)>) -> Self {
         let none_bad = |at: usize| measured.get(at).filter(|(row, _)| row.is_none_bad());
         let beside = |at: usize| {
             let (before, after) = (none_bad(at.checked_sub(1)?)?, none_bad(at + 1)?);
-            let mut late = [&*before.1, &*after.1].concat();
-            late.sort_unstable();
-            Some(Late::of(&late))
+            let both = |of: fn(&Latencies) -> &[u64]| {
+                let mut both = [of(&before.1), of(&after.1)].concat();
+                both.sort_unstable();
+                Late::of(&both)
+            };
+            Some([both(|it| &it.late), both(|it| &it.acknowledged)])
         };
         let compared: Vec<_> = (0..measured.len()).map(beside).collect();
         let rows = measured.into_iter().zip(compared);
-        let rows = rows.map(|((row, _), none_bad)| Row { none_bad, ..row });
+        let rows = rows.map(|((row, _), none_bad)| Row {
+            none_bad: none_bad.map(|[late, _]| late),
+            none_bad_after: none_bad.map(|[_, after]| after),
+            ..row
+        });
         Self {
             subscriptions,
             seconds,
@@ -212,6 +231,8 @@ fn cells(row: &Row) -> Vec<String> {
         or_dash(row.ratio().map(|ratio| format!("{ratio:.2}"))),
         healthy.duplicates.to_string(),
         ms(row.acknowledged_p99_ms),
+        ms(row.after.p99_ms),
+        or_dash(row.ratio_after().map(|ratio| format!("{ratio:.2}"))),
         format!("{} MiB", remains.peak_memory_mib),
         format!("{:.2}", remains.cores),
         remains.pending.to_string(),
@@ -255,6 +276,8 @@ mod tests {
                 attempts: BTreeMap::new(),
             },
             acknowledged_p99_ms: 4.0,
+            after: NONE_BAD,
+            none_bad_after: Some(NONE_BAD),
         }
     }
 
@@ -267,6 +290,13 @@ mod tests {
             },
             duplicates: 0,
         })
+    }
+
+    fn latencies(late: &[u64]) -> Latencies {
+        Latencies {
+            late: late.to_vec(),
+            acknowledged: late.iter().map(|late| late / 2).collect(),
+        }
     }
 
     fn table(rows: Vec<Row>) -> String {
@@ -309,11 +339,11 @@ mod tests {
         let bad = || row("bad", 30, complete(100.0, 10.0));
         let lost = row("none bad", 0, Judged::Missing(1));
         let measured = vec![
-            (none_bad(), vec![1000, 3000]),
-            (bad(), vec![9000]),
-            (none_bad(), vec![2000, 7000]),
-            (bad(), vec![9000]),
-            (lost, vec![]),
+            (none_bad(), latencies(&[1000, 3000])),
+            (bad(), latencies(&[9000])),
+            (none_bad(), latencies(&[2000, 7000])),
+            (bad(), latencies(&[9000])),
+            (lost, latencies(&[])),
         ];
         let report = Report::new(2000, 40, measured);
         let compared: Vec<_> = report.rows.iter().map(|row| row.none_bad).collect();
@@ -322,6 +352,8 @@ mod tests {
             p99_ms: 7.0,
         };
         assert_eq!(compared, [None, Some(late), None, None, None]);
+        let after = report.rows[1].none_bad_after.unwrap();
+        assert!((after.p99_ms - 3.5).abs() < 1e-9, "{after:?}");
     }
 
     #[test]

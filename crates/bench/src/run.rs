@@ -8,7 +8,7 @@ use anyhow::Context;
 use tokio::time::Instant;
 
 use crate::case::Case;
-use crate::figures::{Timetable, judge, percentile_ms};
+use crate::figures::{Late, Latencies, Timetable, after_acknowledgement, judge, percentile_ms};
 use crate::kind::Kind;
 use crate::load::{Load, now_micros};
 use crate::program::{Processor, Receiver};
@@ -43,11 +43,11 @@ pub struct Run {
 }
 
 impl Run {
-    /// Runs a case; its row, and the latencies behind it in microseconds.
+    /// Runs a case; its row, and the latencies behind it.
     ///
     /// # Errors
     /// That it could not be run.
-    pub async fn case(&self, case: &Case) -> anyhow::Result<(Row, Vec<u64>)> {
+    pub async fn case(&self, case: &Case) -> anyhow::Result<(Row, Latencies)> {
         let stage = Stage::new(&self.server, &self.brokers).await?;
         let mut receiver = Receiver::start().await?;
         stage.subscribe(&self.urls(case, &receiver)).await?;
@@ -69,6 +69,8 @@ impl Run {
         processor.check()?;
         processor.kill().await?;
         let (judged, late) = judge(&arrivals, &timetable, is_healthy);
+        let at = load.acknowledged_at();
+        let acknowledged = after_acknowledgement(&arrivals, &timetable, &at, is_healthy);
         let row = Row {
             case: case.name(),
             share_bad_percent: case.share,
@@ -76,8 +78,10 @@ impl Run {
             none_bad: None,
             remains,
             acknowledged_p99_ms: percentile_ms(&load.acknowledged(&timetable), 99),
+            after: Late::of(&acknowledged),
+            none_bad_after: None,
         };
-        Ok((row, late))
+        Ok((row, Latencies { late, acknowledged }))
     }
 
     /// How long a case takes, about.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use bench::case::{Case, Since, cases};
+use bench::figures::Latencies;
 use bench::kind::Kind;
 use bench::report::{Report, Row};
 use bench::run::Run;
@@ -86,7 +87,7 @@ async fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn measure(run: &Run, cases: &[Case]) -> anyhow::Result<Vec<(Row, Vec<u64>)>> {
+async fn measure(run: &Run, cases: &[Case]) -> anyhow::Result<Vec<(Row, Latencies)>> {
     let length: Duration = cases.iter().map(|case| run.length(case)).sum();
     println!(
         "{} cases, which take about {} minutes",

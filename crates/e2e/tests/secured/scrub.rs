@@ -77,8 +77,9 @@ async fn show_keys(run: &mut Run) {
         for (endpoint, body) in run.endpoints().iter().zip(with_a_key(&certificate, &pem)) {
             let mut new = json!({"name": "with a key", "url": endpoint});
             merge(&mut new, &body);
-            let made = run.ask(Method::POST, "/subscriptions", &new.to_string());
-            let Some(id) = made.await["id"].as_str().map(str::to_owned) else {
+            let new = new.to_string();
+            let made = run.ask(Method::POST, "/subscriptions", &new).await;
+            let Some(id) = made["id"].as_str().map(str::to_owned) else {
                 continue;
             };
             let path = format!("/subscriptions/{id}");
