@@ -117,6 +117,11 @@ fn without_position(error: &serde_json::Error) -> String {
     let message = error.to_string();
     let end = message.rfind(" at line ").unwrap_or(message.len());
     let message = &message[..end];
+    if message.starts_with("unknown variant `")
+        && let Some(end) = message.rfind("`, expected ")
+    {
+        return format!("unknown variant{}", &message[end + 1..]);
+    }
     match (message.find(" string \""), message.rfind("\", expected ")) {
         (Some(from), Some(to)) => {
             let (before, after) = (&message[..from], &message[to + 1..]);
