@@ -104,7 +104,12 @@ impl Engine {
         let Some(subscription) = self.index.get(key.subscription_id).cloned() else {
             return false;
         };
-        let wanted = read.filter(|read| read.is_wanted(&subscription));
+        // A replay sends again on purpose.
+        let is_settled = key.replay.is_none()
+            && self
+                .ownership
+                .is_ahead(partition, offset, key.subscription_id);
+        let wanted = read.filter(|read| !is_settled && read.is_wanted(&subscription));
         if let Some(read) = wanted {
             if stretch.spills() {
                 self.spill((partition, offset), key, &read.event);

@@ -199,10 +199,12 @@ async fn a_released_partition_is_answered_for_after_all_that_came_before() {
     assert!(outside.recorded.recv().await.is_none());
 }
 
-/// A subscription that is paused, in an engine that has seen three events since.
-async fn paused_for_three_events(budget: &Budget) -> (Outside, Subscription) {
-    let mut outside = Outside::with(budget, HashSet::new()).await;
+/// A subscription that is paused, in an engine that has seen three events since, of which a former
+/// owner settled some.
+async fn paused_for_three_events(budget: &Budget, settled: &[i64]) -> (Outside, Subscription) {
     let paused = subscription("http://127.0.0.1:9/");
+    let ahead = settled.iter().map(|offset| (*offset, paused.id));
+    let mut outside = Outside::with(budget, ahead.collect()).await;
     let change = Change::Upsert(Arc::new(same(&paused, false)), None);
     outside.changes.send(change).await.unwrap();
     match outside.recorded().await {
@@ -236,43 +238,49 @@ fn same(as_this: &Subscription, active: bool) -> Subscription {
 
 #[tokio::test]
 async fn what_a_subscription_missed_is_read_again_and_then_it_is_attached() {
-    let budget = Budget::new(1_000_000);
-    let (mut outside, paused) = paused_for_three_events(&budget).await;
-    let change = Change::Upsert(Arc::new(same(&paused, true)), None);
-    outside.changes.send(change).await.unwrap();
-    let Some(Command::Read {
-        partition: 0,
-        pass,
-        from: 0,
-    }) = outside.asked.recv().await
-    else {
-        panic!("it is read from the cursor on");
-    };
-    for offset in 0..3 {
-        let record = record(&budget, offset, 1);
-        outside
-            .read
-            .send(Read::Record { pass, record })
-            .await
-            .unwrap();
-    }
-    let mut read = Vec::new();
-    let end = loop {
-        match outside.recorded().await {
-            Entry::Read { at, deliveries, .. } => read.push((at.offset, deliveries)),
-            Entry::Attached { at, .. } => break at.offset,
-            // Nobody listens at its endpoint.
-            Entry::Settled(_) | Entry::Noted { .. } => {}
-            other => panic!("{other:?}"),
+    // What a former owner settled is not delivered again.
+    for (settled, expected) in [
+        (&[][..], vec![(0, 1), (1, 1), (2, 1)]),
+        (&[0, 1], vec![(2, 1)]),
+    ] {
+        let budget = Budget::new(1_000_000);
+        let (mut outside, paused) = paused_for_three_events(&budget, settled).await;
+        let change = Change::Upsert(Arc::new(same(&paused, true)), None);
+        outside.changes.send(change).await.unwrap();
+        let Some(Command::Read {
+            partition: 0,
+            pass,
+            from: 0,
+        }) = outside.asked.recv().await
+        else {
+            panic!("it is read from the cursor on");
+        };
+        for offset in 0..3 {
+            let record = record(&budget, offset, 1);
+            outside
+                .read
+                .send(Read::Record { pass, record })
+                .await
+                .unwrap();
         }
-    };
-    assert_eq!((read, end), (vec![(0, 1), (1, 1), (2, 1)], 3));
+        let mut read = Vec::new();
+        let end = loop {
+            match outside.recorded().await {
+                Entry::Read { at, deliveries, .. } => read.push((at.offset, deliveries)),
+                Entry::Attached { at, .. } => break at.offset,
+                // Nobody listens at its endpoint.
+                Entry::Settled(_) | Entry::Noted { .. } => {}
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!((read, end), (expected, 3));
+    }
 }
 
 #[tokio::test]
 async fn an_offset_without_a_record_at_the_end_of_the_log_holds_nobody_back() {
     let budget = Budget::new(1_000_000);
-    let (mut outside, paused) = paused_for_three_events(&budget).await;
+    let (mut outside, paused) = paused_for_three_events(&budget, &[]).await;
     let change = Change::Upsert(Arc::new(same(&paused, true)), None);
     outside.changes.send(change).await.unwrap();
     let Some(Command::Read { pass, .. }) = outside.asked.recv().await else {
