@@ -2,7 +2,7 @@
 
 use anyhow::Context;
 use common::lifecycle::join;
-use common::probes::{self, Component, Readiness};
+use common::probes::{self, Component, Liveness, Readiness};
 use common::secrets::Keyring;
 use common::store::subscriptions;
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -74,7 +74,7 @@ impl Service {
             live: live.clone(),
             statistics: config.settings_of_statistics(),
         };
-        let admin = probes::router(readiness, metrics);
+        let admin = probes::router(readiness, Liveness::default(), metrics);
         let (tls, watch) = tls::load(&config.server).await?.unzip();
         let routes = routes(state, admin, &config.door).router;
         let listener = probes::bind(config.listen).await?;

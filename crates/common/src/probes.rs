@@ -1,10 +1,12 @@
 //! `/livez`, `/readyz` and `/metrics`: what an orchestrator and a scraper ask of every service.
 //!
-//! A service declares its components once; each is not ready until its owner says so.
+//! A service declares its components once; each is not ready until its owner says so. That a server
+//! is away makes a service unready, and never dead: to start it again would not help.
 
-use std::collections::BTreeMap;
+mod liveness;
+mod readiness;
+
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context;
 use axum::extract::State;
@@ -12,109 +14,19 @@ use axum::http::StatusCode;
 use axum::routing::get;
 use axum::{Json, Router};
 use metrics_exporter_prometheus::PrometheusHandle;
-use serde::Serialize;
 use tokio::net::TcpListener;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// What each component of a service says of itself. Cheap to clone.
-#[derive(Clone, Debug, Default)]
-pub struct Readiness(Arc<Mutex<BTreeMap<&'static str, Said>>>);
-
-/// What one component says.
-#[derive(Debug)]
-struct Said {
-    state: Result<(), String>,
-    /// Whether the service is unready without it.
-    needed: bool,
-}
-
-impl Readiness {
-    /// Declares a component, not ready yet.
-    #[must_use]
-    pub fn component(&self, name: &'static str) -> Component {
-        self.declare(name, true)
-    }
-
-    /// Declares a component that only a part of the service needs: it is reported, and without it
-    /// the service is ready nevertheless.
-    #[must_use]
-    pub fn optional(&self, name: &'static str) -> Component {
-        self.declare(name, false)
-    }
-
-    fn declare(&self, name: &'static str, needed: bool) -> Component {
-        let component = Component {
-            name,
-            needed,
-            readiness: self.clone(),
-        };
-        component.down("starting");
-        component
-    }
-
-    /// The answer to `/readyz`, and whether it is a good one.
-    #[must_use]
-    pub fn report(&self) -> (bool, Report) {
-        let components = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let ready = components
-            .values()
-            .all(|said| said.state.is_ok() || !said.needed);
-        let components = components
-            .iter()
-            .map(|(name, said)| {
-                let state = said.state.as_ref();
-                (*name, state.map_or_else(String::clone, |()| "ok".into()))
-            })
-            .collect();
-        (ready, Report { ready, components })
-    }
-}
-
-/// One component's handle on the readiness of its service.
-#[derive(Clone, Debug)]
-pub struct Component {
-    name: &'static str,
-    needed: bool,
-    readiness: Readiness,
-}
-
-impl Component {
-    /// It works.
-    pub fn up(&self) {
-        self.set(Ok(()));
-    }
-
-    /// It does not, and why.
-    pub fn down(&self, reason: impl Into<String>) {
-        self.set(Err(reason.into()));
-    }
-
-    fn set(&self, state: Result<(), String>) {
-        let needed = self.needed;
-        self.readiness
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(self.name, Said { state, needed });
-    }
-}
-
-/// The body of `/readyz`: each component with `ok`, or with what is wrong.
-#[derive(Debug, Serialize, utoipa::ToSchema)]
-#[schema(example = json!({"ready": true, "components": {"postgres": "ok"}}))]
-pub struct Report {
-    /// Whether all components are that the service cannot do without.
-    pub ready: bool,
-    /// By name: `ok`, or the reason why not.
-    pub components: BTreeMap<&'static str, String>,
-}
+pub use self::liveness::{Liveness, Pulse};
+pub use self::readiness::{Component, Readiness, Report};
 
 /// The admin routes of a service.
-pub fn router(readiness: Readiness, metrics: PrometheusHandle) -> Router {
+pub fn router(readiness: Readiness, liveness: Liveness, metrics: PrometheusHandle) -> Router {
     let process = metrics_process::Collector::default();
     process.describe();
     Router::new()
-        .route("/livez", get(|| async { "ok\n" }))
+        .route("/livez", get(livez).with_state(liveness))
         .route("/readyz", get(readyz).with_state(readiness))
         .route(
             "/metrics",
@@ -123,6 +35,17 @@ pub fn router(readiness: Readiness, metrics: PrometheusHandle) -> Router {
                 metrics.render()
             }),
         )
+}
+
+async fn livez(State(liveness): State<Liveness>) -> (StatusCode, String) {
+    let stuck = liveness.stuck(Instant::now());
+    if stuck.is_empty() {
+        return (StatusCode::OK, "ok\n".into());
+    }
+    let stuck = stuck.join("\n");
+    // Whoever asks says no more than that it failed.
+    tracing::error!(stuck, "not alive");
+    (StatusCode::SERVICE_UNAVAILABLE, stuck + "\n")
 }
 
 async fn readyz(State(readiness): State<Readiness>) -> (StatusCode, Json<Report>) {
@@ -159,23 +82,4 @@ pub async fn serve(
         .with_graceful_shutdown(stop.cancelled_owned())
         .await
         .context("serving HTTP")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_what_is_needed_makes_a_service_unready() {
-        let readiness = Readiness::default();
-        let (postgres, kafka) = (readiness.component("postgres"), readiness.optional("kafka"));
-        postgres.up();
-        kafka.down("away");
-        let (ready, report) = readiness.report();
-        assert!(ready && report.ready);
-        assert_eq!(report.components["kafka"], "away");
-        kafka.up();
-        postgres.down("away");
-        assert!(!readiness.report().0);
-    }
 }

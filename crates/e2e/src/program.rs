@@ -70,6 +70,24 @@ impl Program {
         }
     }
 
+    /// What `/livez` answers: the status, and the text.
+    pub async fn liveness(&self) -> (u16, String) {
+        let answer = self.http.get(format!("{}/livez", self.url)).send().await;
+        let answer = answer.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    }
+
+    /// The id of its thread of that name, once there is one.
+    pub fn thread(&self, name: &str) -> Option<i32> {
+        let threads = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
+        let mut threads = threads.filter_map(|thread| Some(thread.ok()?.path()));
+        let found = threads.find(|thread| {
+            let named = std::fs::read_to_string(thread.join("comm"));
+            named.is_ok_and(|named| named.trim_end() == name)
+        });
+        found?.file_name()?.to_str()?.parse().ok()
+    }
+
     /// What the demo receiver counted, if this is one.
     pub async fn received(&self) -> Value {
         let answer = self.http.get(format!("{}/received", self.url)).send();

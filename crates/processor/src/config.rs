@@ -107,6 +107,10 @@ pub struct Config {
     /// How long it may take to stop after a signal; longer than an attempt.
     #[arg(long, env = "PROCESSOR_DRAIN_TIMEOUT", default_value = "20s", value_parser = human::duration)]
     pub drain_timeout: Duration,
+    /// After how long `/livez` fails when the consumer or the recorder does not come around; what a
+    /// step of theirs may take by its own bounds comes before.
+    #[arg(long, env = "LIVENESS_TIMEOUT", default_value = "30s", value_parser = human::duration)]
+    pub liveness_timeout: Duration,
     /// How many connections to Postgres are open at most.
     #[arg(long, env = "PROCESSOR_CONNECTIONS", default_value = "12", value_parser = value_parser!(u32).range(MIN_CONNECTIONS..))]
     pub connections: u32,
@@ -130,6 +134,9 @@ pub struct Config {
 /// Each of the two topics' listeners keeps one; recorders, claimers, consumers and the rest take
 /// turns.
 const MIN_CONNECTIONS: i64 = 6;
+
+/// Loops may be held up that long on a busy machine, and are not stuck.
+const MIN_LIVENESS_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What is left of a drain when the last attempt has ended: to record, to commit, to leave the
 /// consumer group.
@@ -167,6 +174,11 @@ impl Config {
             self.memory_budget >= MIN_BUDGET,
             "MEMORY_BUDGET ({} bytes) must be {MIN_BUDGET} or more",
             self.memory_budget,
+        );
+        ensure!(
+            self.liveness_timeout >= MIN_LIVENESS_TIMEOUT,
+            "LIVENESS_TIMEOUT ({:?}) must be {MIN_LIVENESS_TIMEOUT:?} or more",
+            self.liveness_timeout,
         );
         self.kafka.check()?;
         self.statistics.check()
@@ -230,6 +242,10 @@ mod tests {
             (
                 ["--memory-budget=1KiB", "--lease=60s"],
                 ["MEMORY_BUDGET", "1024 bytes"],
+            ),
+            (
+                ["--liveness-timeout=999ms", "--lease=60s"],
+                ["LIVENESS_TIMEOUT", "1s"],
             ),
             (
                 ["--statistics-hours-kept=1day", "--lease=60s"],

@@ -7,15 +7,17 @@
 mod begin;
 mod lag;
 mod ownership;
+mod standing;
 mod start;
 
 use std::collections::VecDeque;
+use std::ffi::CStr;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use bytes::Bytes;
 use common::kafka::KafkaArgs;
-use common::probes::Component;
+use common::probes::Pulse;
 use http::HeaderValue;
 use rdkafka::Message;
 use rdkafka::config::FromClientConfigAndContext;
@@ -55,6 +57,8 @@ const RECORD_BYTES: usize = 256;
 pub struct Settings {
     pub kafka: KafkaArgs,
     pub group: String,
+    /// As a debugger and `top` name the thread; 15 characters at most.
+    pub thread_name: &'static CStr,
     pub session_timeout: Duration,
     /// How long requests in flight are waited for at a stop.
     pub stop_timeout: Duration,
@@ -66,7 +70,7 @@ pub struct Links {
     pub records: mpsc::Sender<Record>,
     pub positions: watch::Receiver<Positions>,
     pub budget: Budget,
-    pub kafka: Component,
+    pub pulse: Pulse,
     pub stop: CancellationToken,
 }
 
@@ -81,8 +85,8 @@ pub struct Consumer {
     paused: bool,
     committed: Positions,
     commit_at: Instant,
-    /// When to ask Kafka whether it is back; `None` while it is not away.
-    ask_at: Option<Instant>,
+    /// When to ask Kafka whether it is back, should it be away.
+    ask_at: Instant,
 }
 
 impl Consumer {
@@ -120,7 +124,7 @@ impl Consumer {
             paused: false,
             committed: Positions::new(),
             commit_at: Instant::now(),
-            ask_at: None,
+            ask_at: Instant::now(),
         })
     }
 
@@ -129,11 +133,15 @@ impl Consumer {
     /// # Errors
     /// That Kafka refuses the client for good.
     pub fn run(mut self) -> anyhow::Result<()> {
+        if let Err(error) = rustix::thread::set_name(self.settings.thread_name) {
+            tracing::debug!(%error, "the thread keeps its name");
+        }
         let topic = self.settings.kafka.kafka_topic.clone();
         self.client
             .subscribe(&[&topic])
             .context("subscribing to the topic")?;
         while !self.links.stop.is_cancelled() {
+            self.links.pulse.step("polling");
             self.hand_on_held();
             self.pause_or_resume()?;
             self.commit_progress();
@@ -158,8 +166,9 @@ impl Consumer {
     }
 
     fn record(&self, message: &BorrowedMessage<'_>) -> Record {
-        self.links.kafka.up();
-        let epoch = self.client.context().epoch(message.partition());
+        let ownership = self.client.context();
+        ownership.standing().is_back();
+        let epoch = ownership.epoch(message.partition());
         record_of(message, epoch, &self.links.budget)
     }
 
@@ -223,18 +232,18 @@ impl Consumer {
     /// The client does not tell that it is connected again, and a quiet topic has no record to
     /// show it.
     fn ask_whether_back(&mut self) {
-        if self.ask_at.is_none_or(|at| Instant::now() < at) {
+        if !self.client.context().standing().is_away() || Instant::now() < self.ask_at {
             return;
         }
+        self.links.pulse.step_within("asking Kafka", ASK_TIMEOUT);
         let topic = &self.settings.kafka.kafka_topic;
         let answered = self.client.fetch_metadata(Some(topic), ASK_TIMEOUT);
         let known = answered.is_ok_and(|answer| {
             let mut topics = answer.topics().iter();
             topics.all(|topic| topic.error().is_none())
         });
-        self.ask_at = (!known).then(|| Instant::now() + ASK_INTERVAL);
-        if known {
-            self.links.kafka.up();
+        self.ask_at = Instant::now() + ASK_INTERVAL;
+        if known && self.client.context().standing().is_back() {
             tracing::info!("Kafka answers again");
         }
     }
@@ -248,24 +257,28 @@ impl Consumer {
                 self.client.context().begin_anew(&self.client);
             }
             Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => {
-                let topic = &self.settings.kafka.kafka_topic;
-                let waits = format!("the topic {topic} does not exist yet");
-                if self.ask_at.is_none() {
+                let topic = self.settings.kafka.kafka_topic.clone();
+                if self.is_away(format!("the topic {topic} does not exist yet")) {
                     tracing::info!(topic, "waiting for the topic, which does not exist yet");
-                    self.ask_at = Some(Instant::now() + ASK_INTERVAL);
                 }
-                self.links.kafka.down(waits);
             }
             _ => {
-                let reason = self.client.context().explain(error);
-                if self.ask_at.is_none() {
+                let reason = self.client.context().standing().explain(error);
+                if self.is_away(reason.clone()) {
                     tracing::warn!(reason, "Kafka does not answer well");
-                    self.ask_at = Some(Instant::now() + ASK_INTERVAL);
                 }
-                self.links.kafka.down(reason);
             }
         }
         Ok(())
+    }
+
+    /// Whether that is news. It is given some time to come back before it is asked.
+    fn is_away(&mut self, why: String) -> bool {
+        let is_news = self.client.context().standing().is_gone(why);
+        if is_news {
+            self.ask_at = Instant::now() + ASK_INTERVAL;
+        }
+        is_news
     }
 }
 

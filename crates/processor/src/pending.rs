@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::Context;
 use common::probes::Component;
 use common::store::pending_deliveries;
-use sqlx::PgPool;
+use sqlx::{Connection, PgPool};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -74,7 +74,8 @@ impl Claimer {
                         );
                     }
                     failing = true;
-                    self.postgres.down("pending deliveries cannot be claimed");
+                    let why = format!("pending deliveries cannot be claimed: {error:#}");
+                    self.postgres.down(why);
                     // Waiting in vain took long, and says nothing of what a look costs.
                     self.settings.poll
                 }
@@ -102,6 +103,15 @@ impl Claimer {
     async fn look(&self) -> anyhow::Result<bool> {
         let mut claimed = false;
         let owned = self.owned.borrow().clone();
+        if owned.is_empty() {
+            // Whether Postgres is there is to be known of an idle replica too.
+            let mut db = self
+                .db
+                .acquire()
+                .await
+                .context("asking whether it answers")?;
+            db.ping().await.context("asking whether it answers")?;
+        }
         for partition in owned {
             let due = pending_deliveries::due(&self.db, &self.settings.topic, partition)
                 .await

@@ -5,7 +5,7 @@
 
 use anyhow::Context;
 use common::kafka::KafkaArgs;
-use common::probes::Component;
+use common::probes::{Component, Liveness, Pulse};
 use common::secrets::Keyring;
 use outbound::Sender;
 use sqlx::PgPool;
@@ -50,6 +50,7 @@ pub struct Pipeline {
     pub owner: String,
     pub kafka_component: Component,
     pub postgres: Component,
+    pub liveness: Liveness,
 }
 
 /// The sending ends of the engine's channels.
@@ -95,7 +96,7 @@ impl Pipeline {
             records: outside.records,
             positions: committed,
             budget: self.budget.clone(),
-            kafka: self.kafka_component.clone(),
+            pulse: self.pulse("consumer"),
             stop: stop.clone(),
         };
         let consumer = self.consumer(links, outside.control)?;
@@ -162,7 +163,8 @@ impl Pipeline {
             entries,
             positions,
             fenced,
-            postgres: self.postgres.clone(),
+            postgres: self.postgres("recorder"),
+            pulse: self.pulse("recorder"),
         };
         Recorder::new(self.db.clone(), settings, links)
     }
@@ -206,8 +208,20 @@ impl Pipeline {
             settings,
             owned,
             engine,
-            postgres: self.postgres.clone(),
+            postgres: self.postgres("claimer"),
         }
+    }
+
+    /// How Postgres is to one part of this pipeline; it has answered already.
+    fn postgres(&self, part: &str) -> Component {
+        let component = self.postgres.part(&format!("{} {part}", self.kind.label()));
+        component.up();
+        component
+    }
+
+    fn pulse(&self, part: &str) -> Pulse {
+        self.liveness
+            .pulse(format!("the {part} of {}", self.kind.label()))
     }
 
     fn consumer(
@@ -221,12 +235,18 @@ impl Pipeline {
             owner: self.owner.clone(),
             engine,
             revoke_timeout: self.config.revoke_timeout,
-            kafka: self.kafka_component.clone(),
+            kafka: self.kafka_component.part(self.kind.label()),
+            postgres: self.postgres("consumer"),
+            pulse: links.pulse.clone(),
             stop: links.stop.clone(),
         });
         let settings = consumer::Settings {
             kafka: self.kafka.clone(),
             group: self.group.clone(),
+            thread_name: match self.kind {
+                Kind::Readings => c"poll readings",
+                Kind::Operations => c"poll operations",
+            },
             session_timeout: self.config.session_timeout,
             stop_timeout: self.config.stop_timeout(),
         };

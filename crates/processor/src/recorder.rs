@@ -19,7 +19,7 @@ use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use common::attempt_log::AttemptLog;
-use common::probes::Component;
+use common::probes::{Component, Pulse};
 use metrics::{counter, histogram};
 use sqlx::PgPool;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -48,6 +48,9 @@ const FLUSH_BYTES: usize = 8 * 1024 * 1024;
 
 /// How long one transaction may take.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long it waits for outcomes before it comes around.
+const WAIT: Duration = Duration::from_secs(5);
 
 /// The pauses while Postgres is away grow from the first to the second.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -118,6 +121,7 @@ pub struct Links {
     /// Told of partitions (and epochs) that turn out to be another's.
     pub fenced: mpsc::Sender<(i32, i64)>,
     pub postgres: Component,
+    pub pulse: Pulse,
 }
 
 /// How much is gathered, and whose topic it is.
@@ -195,6 +199,7 @@ impl Recorder {
         let left_over = !self.inbox.is_empty() || !self.settled.is_empty();
         let mut deadline = left_over.then(|| Instant::now() + self.settings.flush_interval);
         loop {
+            self.links.pulse.step("taking outcomes in");
             while let Some(entry) = self.inbox.pop_front() {
                 if let Some((partitions, done)) = self.take(entry) {
                     return Gathered::Release(partitions, done);
@@ -204,6 +209,7 @@ impl Recorder {
                 }
             }
             let statistics = self.statistics.due_at();
+            self.links.pulse.step_within("waiting for outcomes", WAIT);
             match self
                 .receive(deadline.into_iter().chain(statistics).min())
                 .await
@@ -222,10 +228,9 @@ impl Recorder {
         let mut received = Vec::new();
         let room = self.settings.flush_outcomes - self.settled.len();
         let receiving = self.links.entries.recv_many(&mut received, room);
-        let count = match deadline {
-            Some(deadline) => tokio::time::timeout_at(deadline, receiving).await.ok()?,
-            None => receiving.await,
-        };
+        let around = Instant::now() + WAIT;
+        let deadline = deadline.map_or(around, |deadline| deadline.min(around));
+        let count = tokio::time::timeout_at(deadline, receiving).await.ok()?;
         self.inbox.extend(received);
         Some(count)
     }
@@ -313,7 +318,7 @@ impl Recorder {
             counted: delta,
             tells_dead: self.settings.kind == Kind::Readings,
         };
-        match within_bound(flush.commit(&self.db)).await {
+        match self.within_bound(flush.commit(&self.db)).await {
             Ok(fenced) => {
                 self.links.postgres.up();
                 return Some(fenced);
@@ -321,7 +326,7 @@ impl Recorder {
             Err(error) => self.pause(&error, pause).await,
         }
         loop {
-            match within_bound(flush.was_committed(&self.db)).await {
+            match self.within_bound(flush.was_committed(&self.db)).await {
                 Ok(true) => return Some(Vec::new()),
                 Ok(false) => return None,
                 Err(error) => self.pause(&error, pause).await,
@@ -337,9 +342,20 @@ impl Recorder {
             );
         }
         counter!(observe::FLUSH_FAILURES).increment(1);
-        self.links.postgres.down("outcomes cannot be recorded");
+        let postgres = &self.links.postgres;
+        postgres.down(format!("outcomes cannot be recorded: {error:#}"));
+        self.links.pulse.step_within("waiting for Postgres", *pause);
         tokio::time::sleep(*pause).await;
         *pause = (*pause * 2).min(LONGEST_PAUSE);
+    }
+
+    /// The result, with a timeout as one more way to fail.
+    async fn within_bound<T>(
+        &self,
+        query: impl Future<Output = sqlx::Result<T>>,
+    ) -> anyhow::Result<T> {
+        self.links.pulse.step_within("writing", FLUSH_TIMEOUT);
+        Ok(tokio::time::timeout(FLUSH_TIMEOUT, query).await??)
     }
 
     fn fenced(&mut self, fenced: &[i32], moves: &Moves) {
@@ -381,9 +397,4 @@ impl Recorder {
 
 fn count(outcome: Outcome) {
     counter!(observe::OUTCOMES, "outcome" => outcome.label()).increment(1);
-}
-
-/// The result, with a timeout as one more way to fail.
-async fn within_bound<T>(query: impl Future<Output = sqlx::Result<T>>) -> anyhow::Result<T> {
-    Ok(tokio::time::timeout(FLUSH_TIMEOUT, query).await??)
 }

@@ -4,7 +4,7 @@
 use anyhow::Context;
 use common::kafka::KafkaArgs;
 use common::lifecycle::join;
-use common::probes::{self, Component, Readiness};
+use common::probes::{self, Component, Liveness, Readiness};
 use common::secrets::Keyring;
 use common::store::subscriptions;
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -31,6 +31,7 @@ pub struct Service {
     routes: axum::Router,
     kafka: Component,
     postgres: Component,
+    liveness: Liveness,
     sender: Sender,
     keyring: Keyring,
     /// This replica, as the tables name it.
@@ -54,7 +55,7 @@ impl Service {
             readiness.component("kafka"),
             readiness.component("postgres"),
         );
-        postgres.up();
+        let liveness = Liveness::new(config.liveness_timeout);
         let egress = Egress::new(&config.egress)?;
         let keyring = Keyring::new(&config.secrets.secrets_keys)?;
         subscriptions::seal_all(&db, &keyring)
@@ -62,7 +63,7 @@ impl Service {
             .context("sealing the secrets of subscriptions")?;
         Ok(Self {
             admin: probes::bind(config.admin_listen).await?,
-            routes: probes::router(readiness, metrics),
+            routes: probes::router(readiness, liveness.clone(), metrics),
             sender: Sender::new(&egress).context("setting up TLS")?,
             keyring,
             owner: format!("{}/{}", std::process::id(), Uuid::new_v4()),
@@ -70,6 +71,7 @@ impl Service {
             db,
             kafka,
             postgres,
+            liveness,
         })
     }
 
@@ -92,7 +94,7 @@ impl Service {
         let publisher = Publisher {
             db: self.db.clone(),
             kafka: self.operations_kafka(),
-            component: self.kafka.clone(),
+            component: self.kafka.part("publisher"),
         };
         // Before the first row, which would have to move to its day.
         maintenance::keep_days_now(&self.db, self.config.attempt_retention).await;
@@ -129,6 +131,7 @@ impl Service {
             owner: self.owner.clone(),
             kafka_component: self.kafka.clone(),
             postgres: self.postgres.clone(),
+            liveness: self.liveness.clone(),
         }
     }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, bail, ensure};
 use chrono::Utc;
 use common::lifecycle::join;
-use common::probes::{self, Component, Readiness};
+use common::probes::{self, Component, Liveness, Readiness};
 use common::topic;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
@@ -58,7 +58,7 @@ impl Service {
         let readiness = Readiness::default();
         let kafka = readiness.component("kafka");
         let closing = CancellationToken::new();
-        let routes = probes::router(readiness, self.metrics);
+        let routes = probes::router(readiness, Liveness::default(), self.metrics);
         let mut tasks = JoinSet::new();
         tasks.spawn(probes::serve(self.admin, routes, closing.clone()));
         let publishing = publish(self.config, self.source, kafka, stop.clone());

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 
 use anyhow::Context;
 use common::lifecycle::join;
-use common::probes::{self, Readiness};
+use common::probes::{self, Liveness, Readiness};
 use metrics_exporter_prometheus::PrometheusHandle;
 use signature::Verifier;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
@@ -67,7 +67,7 @@ impl Service {
         let mut tasks = JoinSet::new();
         let lines = (!self.config.quiet).then(|| start_printer(&mut tasks));
         let receiver = Receiver::new(&self.config, self.verifier, lines, stop.clone());
-        let routes = receiver.routes(probes::router(readiness, self.metrics));
+        let routes = receiver.routes(probes::router(readiness, Liveness::default(), self.metrics));
         tasks.spawn(probes::serve(self.listener, routes, stop.clone()));
         join(tasks, &stop).await
     }

@@ -8,7 +8,7 @@ use axum::body::{Body, Bytes, to_bytes};
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
 use common::attempt_log::AttemptLog;
 use common::kafka::{KafkaArgs, KafkaSecurity};
-use common::probes::{self, Readiness};
+use common::probes::{self, Liveness, Readiness};
 use common::secrets::Keyring;
 use metrics_exporter_prometheus::PrometheusBuilder;
 use outbound::{Egress, EgressArgs};
@@ -129,7 +129,11 @@ fn state(db: PgPool, log: Log, access: Access, live: Live, egress: Egress) -> Ap
 
 fn api_of(state: AppState, door: &DoorArgs) -> api::Api {
     let metrics = PrometheusBuilder::new().build_recorder().handle();
-    api::routes(state, probes::router(Readiness::default(), metrics), door)
+    api::routes(
+        state,
+        probes::router(Readiness::default(), Liveness::default(), metrics),
+        door,
+    )
 }
 
 impl Client {

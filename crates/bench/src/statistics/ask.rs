@@ -9,7 +9,7 @@ use axum::body::{Body, to_bytes};
 use chrono::{SecondsFormat, TimeDelta, Utc};
 use common::attempt_log::AttemptLog;
 use common::kafka::KafkaArgs;
-use common::probes::{self, Readiness};
+use common::probes::{self, Liveness, Readiness};
 use common::secrets::Keyring;
 use http::{Request, StatusCode};
 use metrics_exporter_prometheus::PrometheusBuilder;
@@ -78,7 +78,7 @@ impl Api {
             ..DoorArgs::default()
         };
         let metrics = PrometheusBuilder::new().build_recorder().handle();
-        let admin = probes::router(Readiness::default(), metrics);
+        let admin = probes::router(Readiness::default(), Liveness::default(), metrics);
         let sql = "SELECT id::text FROM subscriptions WHERE owner = 'owner-7' LIMIT 1";
         let mut api = Self {
             router: api::routes(state, admin, &door).router,

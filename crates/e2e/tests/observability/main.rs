@@ -6,6 +6,8 @@
     reason = "a test panics where something is not as it should be"
 )]
 
+mod liveness;
+
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::process::{Command, Stdio};

@@ -39,10 +39,19 @@ async fn kafka_stopped_and_killed_under_load_loses_nothing() {
 async fn kafka_that_is_back_is_seen_on_a_quiet_topic() {
     let servers = Servers::new().await;
     let load = Load::of(1).await;
-    let processor = load.stage.processor(&[]);
+    let processor = load.stage.processor(&[("LIVENESS_TIMEOUT", "1s")]);
     until_kafka_is(&processor, true).await;
     servers.run("stop-kafka").await;
-    until_kafka_is(&processor, false).await;
+    // Both topics' consumers, each with what its client said.
+    until("both say why", async || {
+        let said = processor.component("kafka").await;
+        let said = said.as_str().unwrap_or_default().to_owned();
+        ["operations: ", "readings: ", "Connect", "(since 20"]
+            .iter()
+            .all(|part| said.contains(part))
+    })
+    .await;
+    assert_eq!(processor.liveness().await, (200, "ok\n".into()));
     servers.run("start-kafka").await;
     until_kafka_is(&processor, true).await;
     load.publish().ended().await;

@@ -15,6 +15,25 @@ async fn until_postgres_is(processor: &Program, well: bool) {
     .await;
 }
 
+/// How often it was tried by then, with growing pauses, is longer than `LIVENESS_TIMEOUT` here.
+const TRIES: f64 = 5.0;
+
+/// Waits until outcomes could not be recorded for longer than a loop may be stuck.
+async fn until_it_has_lasted(processor: &Program) {
+    let before = processor.metric(FLUSH_FAILURES).await.unwrap();
+    until("outcomes cannot be recorded for long", async || {
+        processor.metric(FLUSH_FAILURES).await.unwrap() >= before + TRIES
+    })
+    .await;
+    let said = processor.component("postgres").await;
+    let said = said.as_str().unwrap();
+    for part in ["recorder: outcomes cannot be recorded: ", "(since 20"] {
+        assert!(said.contains(part), "{said}");
+    }
+}
+
+const FLUSH_FAILURES: &str = "processor_flush_failures_total";
+
 /// How many attempts are recorded; what became of a delivery without one is recorded too.
 const POSTS: &str = "SELECT count(*) FROM attempts WHERE total_us IS NOT NULL";
 
@@ -22,12 +41,14 @@ const POSTS: &str = "SELECT count(*) FROM attempts WHERE total_us IS NOT NULL";
 async fn postgres_stopped_and_killed_under_load_costs_nothing() {
     let servers = Servers::new().await;
     let load = Load::of(OUTLASTING).await;
-    let processor = load.stage.processor(&[]);
+    let processor = load.stage.processor(&[("LIVENESS_TIMEOUT", "1s")]);
     let system = load.publish();
     for (end, part) in [("stop-postgres", 8), ("kill-postgres", 3)] {
         load.until_arrived(load.deliveries() / part).await;
         servers.run(end).await;
         until_postgres_is(&processor, false).await;
+        until_it_has_lasted(&processor).await;
+        assert_eq!(processor.liveness().await, (200, "ok\n".into()));
         servers.run("start-postgres").await;
         until_postgres_is(&processor, true).await;
     }

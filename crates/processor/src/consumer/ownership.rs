@@ -1,24 +1,20 @@
-//! Partitions that come and go: the rebalance callback, on the consumer's thread.
+//! Partitions that come and go, on the consumer's thread: what its `callbacks` do.
 //!
 //! A partition that comes is claimed in Postgres, under a new epoch, and handed to the engine
 //! before its first record is fetched. One that goes is released: what is in flight may end within
 //! a bound, is recorded, and is committed to Kafka. Its commits carry [`OURS`] as metadata, so
 //! that an operator's reset, which does not, can be told from them.
 
+mod callbacks;
+
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
-use common::kafka::{Trouble, quiet_log};
-use common::probes::Component;
-use rdkafka::client::ClientContext;
-use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
-use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
-use rdkafka::topic_partition_list::TopicPartitionListElem;
-use rdkafka::types::RDKafkaRespErr;
-use rdkafka::{Offset, Statistics, TopicPartitionList};
+use common::probes::{Component, Pulse};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::{Offset, TopicPartitionList};
 use sqlx::PgPool;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
@@ -26,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::begin::{self, Begun};
 use super::lag;
+use super::standing::{Standing, Untaken};
 use super::start::{Committed, Found, Why};
 use crate::engine::{Assignment, Control};
 use crate::recorder::Positions;
@@ -38,6 +35,13 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The pause before a partition is tried to be taken again.
 const PAUSE: Duration = Duration::from_secs(1);
+
+/// How long claiming partitions in Postgres may take.
+const CLAIM_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// How long the client may wait for the answer to a commit: a session for the coordinator, and
+/// `socket.timeout.ms`.
+const COMMIT_BOUND: Duration = Duration::from_mins(2);
 
 /// How long recording may take after the last attempt of a release ended.
 const RECORDING: Duration = Duration::from_secs(2);
@@ -52,6 +56,8 @@ pub struct Parts {
     pub engine: mpsc::Sender<Control>,
     pub revoke_timeout: Duration,
     pub kafka: Component,
+    pub postgres: Component,
+    pub pulse: Pulse,
     pub stop: CancellationToken,
 }
 
@@ -62,24 +68,24 @@ pub struct Ownership {
     epochs: Mutex<HashMap<i32, i64>>,
     /// Where the partitions that are owned were read from when they came.
     starts: Mutex<HashMap<i32, i64>>,
-    trouble: Trouble,
+    standing: Standing,
 }
 
 impl Ownership {
     /// Owns nothing yet. Called within the runtime.
     pub fn new(parts: Parts) -> Self {
         Self {
+            standing: Standing::new(parts.kafka.clone(), parts.postgres.clone()),
             parts,
             handle: Handle::current(),
             epochs: Mutex::default(),
             starts: Mutex::default(),
-            trouble: Trouble::default(),
         }
     }
 
-    /// What is wrong, with what the client said of it.
-    pub fn explain(&self, error: &KafkaError) -> String {
-        self.trouble.explain(error)
+    /// How it stands with the servers.
+    pub fn standing(&self) -> &Standing {
+        &self.standing
     }
 
     /// The partitions owned.
@@ -104,15 +110,12 @@ impl Ownership {
     fn take(&self, client: &BaseConsumer<Self>, partitions: &[i32]) {
         loop {
             match self.try_take(client, partitions) {
-                Ok(()) => return self.parts.kafka.up(),
-                Err(error) => {
-                    tracing::warn!(
-                        error = format!("{error:#}"),
-                        ?partitions,
-                        "partitions cannot be taken yet"
-                    );
-                }
+                Ok(()) => return self.standing.is_joined(),
+                Err(untaken) => self.standing.tell(&untaken, partitions),
             }
+            self.parts
+                .pulse
+                .step_within("waiting to take partitions", PAUSE);
             let stopped = tokio::time::timeout(PAUSE, self.parts.stop.cancelled());
             if self.handle.block_on(async { stopped.await.is_ok() }) {
                 return;
@@ -120,14 +123,11 @@ impl Ownership {
         }
     }
 
-    fn try_take(&self, client: &BaseConsumer<Self>, partitions: &[i32]) -> anyhow::Result<()> {
+    fn try_take(&self, client: &BaseConsumer<Self>, partitions: &[i32]) -> Result<(), Untaken> {
         let found = self.find(client, partitions)?;
         let of = self.count(client)?;
-        let begun = self.handle.block_on(begin::all(
-            &self.parts.db,
-            (&self.parts.topic, &self.parts.owner),
-            &found,
-        ))?;
+        let begun = self.claim(&found).map_err(Untaken::Postgres)?;
+        self.standing.is_claimed();
         let mut assignment = TopicPartitionList::new();
         let mut resets = Positions::new();
         for each in begun {
@@ -155,8 +155,28 @@ impl Ownership {
         Ok(())
     }
 
+    /// Claims them in Postgres.
+    fn claim(&self, found: &HashMap<i32, Found>) -> anyhow::Result<Vec<Begun>> {
+        self.parts
+            .pulse
+            .step_within("claiming partitions in Postgres", CLAIM_TIMEOUT);
+        let names = (&*self.parts.topic, &*self.parts.owner);
+        let claiming = begin::all(&self.parts.db, names, found);
+        let claimed = async { tokio::time::timeout(CLAIM_TIMEOUT, claiming).await };
+        self.handle
+            .block_on(claimed)
+            .context("claiming partitions")?
+    }
+
+    fn asking(&self) {
+        self.parts
+            .pulse
+            .step_within("asking Kafka about partitions", REQUEST_TIMEOUT);
+    }
+
     /// How many partitions the topic has.
     fn count(&self, client: &BaseConsumer<Self>) -> anyhow::Result<usize> {
+        self.asking();
         let metadata = client
             .fetch_metadata(Some(&self.parts.topic), REQUEST_TIMEOUT)
             .context("reading how many partitions there are")?;
@@ -174,12 +194,14 @@ impl Ownership {
         for partition in partitions {
             list.add_partition(&self.parts.topic, *partition);
         }
+        self.asking();
         let committed = client
             .committed_offsets(list, REQUEST_TIMEOUT)
             .context("reading the committed offsets")?;
         let mut found = HashMap::new();
         for element in committed.elements() {
             element.error().context("reading a committed offset")?;
+            self.asking();
             let (log_start, log_end) = client
                 .fetch_watermarks(&self.parts.topic, element.partition(), REQUEST_TIMEOUT)
                 .context("reading where the log starts and ends")?;
@@ -202,6 +224,7 @@ impl Ownership {
     /// Waits until the engine knows of it.
     fn hand_over(&self, begun: Begun, of: usize) -> anyhow::Result<()> {
         let (partition, epoch, start) = (begun.partition, begun.epoch, begun.offset);
+        self.parts.pulse.step("handing a partition to the engine");
         let (taken, waiting) = oneshot::channel();
         let assignment = Assignment {
             partition,
@@ -230,6 +253,9 @@ impl Ownership {
         if partitions.is_empty() {
             return;
         }
+        self.parts
+            .pulse
+            .step_within("giving partitions up", timeout + RECORDING);
         let (done, waiting) = oneshot::channel();
         let release = Control::Release {
             partitions: partitions.clone(),
@@ -249,6 +275,7 @@ impl Ownership {
     }
 
     fn lose(&self, partitions: &[i32]) {
+        self.parts.pulse.step("dropping partitions");
         let partitions = self.forget(partitions);
         if self
             .parts
@@ -301,78 +328,14 @@ impl Ownership {
                 tracing::warn!(%error, partition, "an offset could not be committed");
             }
         }
+        if matches!(mode, CommitMode::Sync) {
+            self.parts
+                .pulse
+                .step_within("committing to Kafka", COMMIT_BOUND);
+        }
         if list.count() > 0
             && let Err(error) = client.commit(&list, mode)
         {
-            tracing::warn!(%error, "offsets could not be committed to Kafka");
-        }
-    }
-
-    fn give_up(&self, client: &BaseConsumer<Self>, list: &TopicPartitionList) {
-        let partitions = partitions_of(list);
-        tracing::info!(?partitions, "partitions go");
-        if client.assignment_lost() {
-            self.lose(&partitions);
-        } else {
-            self.release(client, &partitions, self.parts.revoke_timeout);
-        }
-        if let Err(error) = client.incremental_unassign(list) {
-            tracing::warn!(%error, "partitions could not be unassigned");
-        }
-    }
-}
-
-fn partitions_of(list: &TopicPartitionList) -> Vec<i32> {
-    let elements = list.elements();
-    elements
-        .iter()
-        .map(TopicPartitionListElem::partition)
-        .collect()
-}
-
-impl ClientContext for Ownership {
-    fn stats(&self, statistics: Statistics) {
-        lag::observe(&self.parts.topic, &self.starts(), &statistics);
-    }
-
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        quiet_log(level, facility, message);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        self.trouble.hear(&error, reason);
-        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown) {
-            let why = self.trouble.explain("no broker can be reached");
-            self.parts.kafka.down(why);
-        }
-    }
-}
-
-impl ConsumerContext for Ownership {
-    fn rebalance(
-        &self,
-        client: &BaseConsumer<Self>,
-        code: RDKafkaRespErr,
-        list: &mut TopicPartitionList,
-    ) {
-        match code {
-            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => {
-                let partitions = partitions_of(list);
-                if partitions.is_empty() {
-                    self.parts.kafka.up();
-                }
-                self.take(client, &partitions);
-            }
-            RDKafkaRespErr::RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS => self.give_up(client, list),
-            other => {
-                tracing::error!(code = ?other, "rebalancing failed");
-                self.give_up(client, list);
-            }
-        }
-    }
-
-    fn commit_callback(&self, result: KafkaResult<()>, _: &TopicPartitionList) {
-        if let Err(error) = result {
             tracing::warn!(%error, "offsets could not be committed to Kafka");
         }
     }

@@ -1,0 +1,47 @@
+//! `/livez` of a processor one thread of which stands still while all others go on, as where it waits
+//! for a lock that nobody gives back.
+
+use e2e::stage::{Stage, until};
+use nix::sys::ptrace;
+use nix::sys::wait::{WaitPidFlag, waitpid};
+use nix::unistd::Pid;
+
+/// A thread that is held, as by a debugger, until this is dropped. A signal would hold the whole
+/// process. It goes on by the thread that holds it only.
+struct Held(Pid);
+
+impl Held {
+    fn new(thread: i32) -> Self {
+        let thread = Pid::from_raw(thread);
+        ptrace::attach(thread).unwrap();
+        waitpid(thread, Some(WaitPidFlag::__WALL)).unwrap();
+        Self(thread)
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        ptrace::detach(self.0, None).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_poll_thread_that_stands_still_is_named_until_it_comes_around() {
+    let stage = Stage::new().await;
+    let processor = stage.processor(&[("LIVENESS_TIMEOUT", "1s")]);
+    until("it is ready", async || processor.is_ready().await).await;
+    assert_eq!(processor.liveness().await, (200, "ok\n".into()));
+    let held = Held::new(processor.thread("poll readings").unwrap());
+    until("it is stuck", async || processor.liveness().await.0 == 503).await;
+    let (_, why) = processor.liveness().await;
+    assert!(
+        why.starts_with("the consumer of readings is stuck: polling for "),
+        "{why}"
+    );
+    assert_eq!(why.lines().count(), 1, "the others are not: {why}");
+    drop(held);
+    until("it comes around", async || {
+        processor.liveness().await == (200, "ok\n".into())
+    })
+    .await;
+}
