@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .PHONY: help infra-start infra-stop infra-status run-system run-api run-processor run-webhook \
-	demo test bench-isolation bench-record bench-stats sqlx-check fmt lint ci
+	demo test bench bench-isolation bench-record bench-stats sqlx-check fmt lint ci
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,14 +34,17 @@ demo: ## Show it all at work, with a receiver that fails (DEMO_SECONDS=60 ends b
 test: ## Run all tests against a Postgres and a Kafka of their own (ARGS go to cargo test)
 	@scripts/test $(ARGS)
 
+bench: ## Measure deliveries a second, what one costs, and how late it is (ARGS="--help" shows options)
+	@scripts/bench deliveries $(ARGS)
+
 bench-isolation: ## Measure what bad receivers, and one far behind, cost the others (ARGS="--help" shows options)
-	@scripts/bench-isolation $(ARGS)
+	@scripts/bench isolation $(ARGS)
 
 bench-record: ## What recording a delivery costs Postgres, beside what it was before
 	@scripts/bench-record
 
 bench-stats: ## Measure what the statistics cost, to ask for and to count (ARGS="--attempts 10000000 --plans")
-	@scripts/bench-stats $(ARGS)
+	@scripts/bench stats $(ARGS)
 
 sqlx-check: ## Check .sqlx/ against a freshly migrated database
 	@scripts/sqlx-check

@@ -1,5 +1,5 @@
-//! What one subscription has to catch up with: events of cities that nobody else wants, published as
-//! fast as the broker takes them.
+//! What is there before anybody reads it: events published as fast as the broker takes them. One
+//! subscription has to catch up with those of cities that nobody else wants.
 
 use std::time::Duration;
 
@@ -25,19 +25,33 @@ pub fn cities() -> Vec<String> {
     (0..CITIES).map(city).collect()
 }
 
-/// Publishes so many events.
+/// Publishes so many events of those cities.
 ///
 /// # Errors
 /// That the broker does not take them.
 pub async fn publish(kafka: &KafkaArgs, events: u64) -> anyhow::Result<()> {
+    let event = |n| {
+        let city = city(n % CITIES);
+        let value = payload(FIRST + n, &city, 0);
+        (city, value)
+    };
+    publish_all(kafka, (0..events).map(event)).await
+}
+
+/// Publishes events, each with its city.
+///
+/// # Errors
+/// That the broker does not take them.
+pub async fn publish_all(
+    kafka: &KafkaArgs,
+    events: impl Iterator<Item = (String, Vec<u8>)>,
+) -> anyhow::Result<()> {
     let mut config = kafka.client_config("bench");
     config
         .set("enable.idempotence", "true")
         .set("linger.ms", "20");
     let producer: ThreadedProducer<DefaultProducerContext> = config.create()?;
-    for n in 0..events {
-        let city = city(n % CITIES);
-        let value = payload(FIRST + n, &city);
+    for (city, value) in events {
         let mut record = BaseRecord::to(&kafka.kafka_topic)
             .key(&city)
             .payload(&value);

@@ -4,16 +4,20 @@
 //! `bench-isolation` asks what bad receivers cost the healthy ones, and what one costs that is far
 //! behind. Its figures compare cases of
 //! one run with each other: the machine, and who else works on it, are the same for all of them.
-//! `bench-stats` asks what the statistics cost.
+//! `bench-deliveries` asks how many deliveries a second there are, and what one costs; `bench-stats`
+//! what the statistics cost.
 
 pub mod backlog;
 pub mod behind;
 pub mod case;
 pub mod catch_up;
+pub mod columns;
+pub mod deliveries;
 pub mod figures;
 pub mod kind;
 pub mod load;
 pub mod manners;
+pub mod processes;
 pub mod program;
 pub mod receiver;
 pub mod report;

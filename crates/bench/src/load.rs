@@ -29,6 +29,7 @@ pub struct Load {
     acknowledged: Acknowledgements,
     topic: String,
     cities: u64,
+    event_bytes: usize,
 }
 
 impl Load {
@@ -47,7 +48,17 @@ impl Load {
             acknowledged,
             topic: kafka.kafka_topic.clone(),
             cities,
+            event_bytes: 0,
         })
+    }
+
+    /// The same with events of at least so many bytes.
+    #[must_use]
+    pub fn of_bytes(self, event_bytes: usize) -> Self {
+        Self {
+            event_bytes,
+            ..self
+        }
     }
 
     /// Publishes all events of the timetable.
@@ -61,7 +72,7 @@ impl Load {
                 ticks.tick().await;
             }
             let city = city(event % self.cities);
-            let value = payload(event, &city);
+            let value = payload(event, &city, self.event_bytes);
             let due_at = timetable.due_at(event);
             let record = BaseRecord::with_opaque_to(&self.topic, Box::new(due_at));
             self.producer
@@ -80,10 +91,14 @@ impl Load {
         Ok(())
     }
 
-    /// When each event was acknowledged, by when it was due; both in microseconds since the Unix
-    /// epoch.
-    pub fn acknowledged_at(&self) -> HashMap<u64, u64> {
-        self.acknowledged.lock().iter().copied().collect()
+    /// When each event was acknowledged, by its number, in microseconds since the Unix epoch.
+    pub fn acknowledged_at(&self, timetable: &Timetable) -> HashMap<u64, u64> {
+        let due: HashMap<u64, u64> = (0..timetable.events)
+            .map(|event| (timetable.due_at(event), event))
+            .collect();
+        let taken = self.acknowledged.lock();
+        let event = |(due_at, at): &(u64, u64)| Some((*due.get(due_at)?, *at));
+        taken.iter().filter_map(event).collect()
     }
 
     /// How long after they were due the events that are measured were acknowledged, in microseconds,
@@ -112,9 +127,9 @@ pub fn now_micros() -> u64 {
     u64::try_from(since.unwrap_or_default().as_micros()).unwrap_or(u64::MAX)
 }
 
-/// An event, with its number as its id.
-pub fn payload(event: u64, city: &str) -> Vec<u8> {
-    let body = serde_json::json!({
+/// An event of at least so many bytes, with its number as its id.
+pub fn payload(event: u64, city: &str, bytes: usize) -> Vec<u8> {
+    let mut body = serde_json::json!({
         "id": event.to_string(),
         "type": TEMPERATURE_UPDATED,
         "timestamp": Utc::now(),
@@ -123,6 +138,10 @@ pub fn payload(event: u64, city: &str) -> Vec<u8> {
         "unit": "C",
         "previous_reading": 21.5,
     });
+    if bytes > 0 {
+        let filled = body.to_string().len() + r#","note":"""#.len();
+        body["note"] = "n".repeat(bytes.saturating_sub(filled)).into();
+    }
     body.to_string().into_bytes()
 }
 

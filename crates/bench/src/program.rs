@@ -10,14 +10,8 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 use crate::figures::Arrivals;
+use crate::processes;
 use crate::receiver::{COUNT, Ports, REPORT, TURN};
-
-/// The length of a tick in `/proc/*/stat`, which Linux fixes for programs.
-const TICKS_A_SECOND: f64 = 100.0;
-
-/// Where `utime` is in `/proc/*/stat`, counted after the name, which ends with a bracket; `stime`
-/// comes next.
-const UTIME: usize = 11;
 
 /// A running processor.
 #[derive(Debug)]
@@ -55,10 +49,7 @@ impl Processor {
     /// # Errors
     /// That it is gone.
     pub fn peak_memory_mib(&self) -> anyhow::Result<u64> {
-        let status = self.proc("status")?;
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let kib = peak.context("VmHWM")?.trim().trim_end_matches(" kB");
-        Ok(kib.parse::<u64>()? / 1024)
+        processes::peak_memory_mib(self.pid()?)
     }
 
     /// How much processor time it has had.
@@ -66,17 +57,15 @@ impl Processor {
     /// # Errors
     /// That it is gone.
     pub fn cpu_time(&self) -> anyhow::Result<Duration> {
-        let stat = self.proc("stat")?;
-        let (_, after_name) = stat.rsplit_once(')').context("a name in brackets")?;
-        let fields = after_name.split_whitespace().skip(UTIME).take(2);
-        let ticks: Vec<f64> = fields.map(str::parse).collect::<Result<_, _>>()?;
-        let sum: f64 = ticks.iter().sum();
-        Ok(Duration::from_secs_f64(sum / TICKS_A_SECOND))
+        processes::cpu_time(self.pid()?)
     }
 
-    fn proc(&self, file: &str) -> anyhow::Result<String> {
-        let pid = self.0.id().context("the processor ended by itself")?;
-        std::fs::read_to_string(format!("/proc/{pid}/{file}")).context("reading /proc")
+    /// Its process id.
+    ///
+    /// # Errors
+    /// That it is gone.
+    pub fn pid(&self) -> anyhow::Result<u32> {
+        self.0.id().context("the processor ended by itself")
     }
 
     /// SIGKILL: what it has not delivered is no business of the case any more.
@@ -88,15 +77,72 @@ impl Processor {
     }
 }
 
+/// A program that is ruled by lines, each answered with one.
+#[derive(Debug)]
+pub struct Ruled {
+    // Ends when its input does, and with its handle.
+    child: Child,
+    input: ChildStdin,
+    output: Lines<BufReader<ChildStdout>>,
+}
+
+impl Ruled {
+    /// Starts one that was built with this program, and hears what it has to say first.
+    ///
+    /// # Errors
+    /// That it cannot be started.
+    pub async fn start(name: &str, arguments: &[String]) -> anyhow::Result<(Self, String)> {
+        let mut child = Command::new(beside(name)?)
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .with_context(|| format!("starting {name}"))?;
+        let input = child.stdin.take().context("its input is piped")?;
+        let output = child.stdout.take().context("its output is piped")?;
+        let mut output = BufReader::new(output).lines();
+        let first = output.next_line().await?;
+        let first = first.with_context(|| format!("{name} ended by itself"))?;
+        let ruled = Self {
+            child,
+            input,
+            output,
+        };
+        Ok((ruled, first))
+    }
+
+    /// Its answer to a line.
+    ///
+    /// # Errors
+    /// That it is gone.
+    pub async fn ask(&mut self, line: &str) -> anyhow::Result<String> {
+        let line = format!("{line}\n");
+        self.input
+            .write_all(line.as_bytes())
+            .await
+            .context("telling a program")?;
+        self.output
+            .next_line()
+            .await?
+            .context("a program ended by itself")
+    }
+
+    /// Its process id.
+    ///
+    /// # Errors
+    /// That it is gone.
+    pub fn pid(&self) -> anyhow::Result<u32> {
+        self.child.id().context("a program ended by itself")
+    }
+}
+
 /// A running receiver.
 #[derive(Debug)]
 pub struct Receiver {
     /// Where it listens.
     pub ports: Ports,
-    // Ends when its input does, and with its handle.
-    _child: Child,
-    input: ChildStdin,
-    output: Lines<BufReader<ChildStdout>>,
+    ruled: Ruled,
 }
 
 impl Receiver {
@@ -105,25 +151,9 @@ impl Receiver {
     /// # Errors
     /// That it cannot be started.
     pub async fn start() -> anyhow::Result<Self> {
-        let mut child = Command::new(beside("bench-receiver")?)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .context("starting the receiver")?;
-        let input = child.stdin.take().context("its input is piped")?;
-        let output = child.stdout.take().context("its output is piped")?;
-        let mut output = BufReader::new(output).lines();
-        let ports = output
-            .next_line()
-            .await?
-            .context("the receiver ended by itself")?;
-        Ok(Self {
-            ports: serde_json::from_str(&ports)?,
-            _child: child,
-            input,
-            output,
-        })
+        let (ruled, ports) = Ruled::start("bench-receiver", &[]).await?;
+        let ports = serde_json::from_str(&ports)?;
+        Ok(Self { ports, ruled })
     }
 
     /// The bad ones turn bad.
@@ -131,7 +161,7 @@ impl Receiver {
     /// # Errors
     /// That it is gone.
     pub async fn turn(&mut self) -> anyhow::Result<()> {
-        self.ask(TURN).await.map(drop)
+        self.ruled.ask(TURN).await.map(drop)
     }
 
     /// How many different events arrived at the healthy ones.
@@ -139,7 +169,7 @@ impl Receiver {
     /// # Errors
     /// That it is gone.
     pub async fn count(&mut self) -> anyhow::Result<usize> {
-        Ok(self.ask(COUNT).await?.parse()?)
+        Ok(self.ruled.ask(COUNT).await?.parse()?)
     }
 
     /// What arrived at the healthy ones.
@@ -147,19 +177,7 @@ impl Receiver {
     /// # Errors
     /// That it is gone.
     pub async fn report(&mut self) -> anyhow::Result<Arrivals> {
-        Ok(serde_json::from_str(&self.ask(REPORT).await?)?)
-    }
-
-    async fn ask(&mut self, line: &str) -> anyhow::Result<String> {
-        let line = format!("{line}\n");
-        self.input
-            .write_all(line.as_bytes())
-            .await
-            .context("telling the receiver")?;
-        self.output
-            .next_line()
-            .await?
-            .context("the receiver ended by itself")
+        Ok(serde_json::from_str(&self.ruled.ask(REPORT).await?)?)
     }
 }
 

@@ -10,6 +10,7 @@ use anyhow::Context;
 use serde::Serialize;
 
 use crate::behind::Behind;
+use crate::columns::aligned;
 use crate::figures::{IN_TIME, Judged, Late, Latencies};
 
 /// The goals: at least so much of the healthy deliveries in time, …
@@ -160,15 +161,7 @@ impl Report {
     pub fn table(&self) -> String {
         let mut lines = vec![HEAD.map(String::from).to_vec()];
         lines.extend(self.rows.iter().map(cells));
-        let lengths = |n: usize| {
-            lines
-                .iter()
-                .filter_map(move |line| Some(line.get(n)?.len()))
-        };
-        let widths: Vec<usize> = (0..HEAD.len())
-            .map(|n| lengths(n).max().unwrap_or_default())
-            .collect();
-        let mut table: String = lines.iter().map(|line| aligned(line, &widths)).collect();
+        let mut table = aligned(&lines);
         table.push_str(LEGEND);
         table.push_str(&self.verdict());
         table
@@ -239,16 +232,6 @@ fn cells(row: &Row) -> Vec<String> {
         remains.cursors.to_string(),
         remains.open_circuits.to_string(),
     ]
-}
-
-/// The first cell to the left, the others to the right.
-fn aligned(cells: &[String], widths: &[usize]) -> String {
-    let padded = cells.iter().zip(widths).enumerate();
-    let padded = padded.map(|(n, (cell, width))| match n {
-        0 => format!("{cell:<width$}"),
-        _ => format!("  {cell:>width$}"),
-    });
-    padded.chain(["\n".into()]).collect()
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! One case, from an empty stage to its row.
 
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -69,7 +69,7 @@ impl Run {
         processor.check()?;
         processor.kill().await?;
         let (judged, late) = judge(&arrivals, &timetable, is_healthy);
-        let at = load.acknowledged_at();
+        let at = load.acknowledged_at(&timetable);
         let acknowledged = after_acknowledgement(&arrivals, &timetable, &at, is_healthy);
         let row = Row {
             case: case.name(),
@@ -118,21 +118,32 @@ impl Run {
 
     /// With the settings that everybody has who sets none.
     pub(crate) fn processor(&self, case: &str, stage: &Stage) -> anyhow::Result<Processor> {
-        let listener = TcpListener::bind("127.0.0.1:0").context("finding a free port")?;
-        let address = listener.local_addr()?.to_string();
-        drop(listener);
-        let settings = [
-            ("PROCESSOR_ADMIN_LISTEN", &*address),
-            ("DATABASE_URL", &stage.database_url),
-            ("KAFKA_BROKERS", &stage.kafka.kafka_brokers),
-            ("KAFKA_TOPIC", &stage.kafka.kafka_topic),
-            ("SECRETS_KEYS", SECRETS_KEYS),
-            ("KAFKA_GROUP", &stage.kafka.kafka_topic),
-            ("RUST_LOG", "warn"),
-        ];
-        let name = case.replace([' ', ',', '%'], "");
-        Processor::start(&settings, &self.logs.join(format!("processor-{name}.log")))
+        processor(&self.logs, case, stage, &[])
     }
+}
+
+/// A processor on that stage, with the settings that everybody has who sets none, but these.
+pub(crate) fn processor(
+    logs: &Path,
+    case: &str,
+    stage: &Stage,
+    own: &[(&str, &str)],
+) -> anyhow::Result<Processor> {
+    let listener = TcpListener::bind("127.0.0.1:0").context("finding a free port")?;
+    let address = listener.local_addr()?.to_string();
+    drop(listener);
+    let mut settings = vec![
+        ("PROCESSOR_ADMIN_LISTEN", &*address),
+        ("DATABASE_URL", &stage.database_url),
+        ("KAFKA_BROKERS", &stage.kafka.kafka_brokers),
+        ("KAFKA_TOPIC", &stage.kafka.kafka_topic),
+        ("SECRETS_KEYS", SECRETS_KEYS),
+        ("KAFKA_GROUP", &stage.kafka.kafka_topic),
+        ("RUST_LOG", "warn"),
+    ];
+    settings.extend_from_slice(own);
+    let name = case.replace([' ', ',', '%'], "");
+    Processor::start(&settings, &logs.join(format!("processor-{name}.log")))
 }
 
 /// At its time, the bad receivers turn bad.

@@ -70,12 +70,24 @@ impl Stage {
     /// # Errors
     /// That Postgres refuses.
     pub async fn subscribe(&self, urls: &[String]) -> anyhow::Result<()> {
+        let cities: Vec<_> = (0..).map(city).map(Some).take(urls.len()).collect();
+        self.subscribe_each(urls, &cities).await
+    }
+
+    /// Subscribes each URL to one city, the first to the first, or to all of them.
+    ///
+    /// # Errors
+    /// That Postgres refuses.
+    pub async fn subscribe_each(
+        &self,
+        urls: &[String],
+        cities: &[Option<String>],
+    ) -> anyhow::Result<()> {
         let ids: Vec<Uuid> = urls.iter().map(|_| Uuid::now_v7()).collect();
-        let cities: Vec<String> = (0..).map(city).take(urls.len()).collect();
         let subscribed = sqlx::query(
             r"
             INSERT INTO subscriptions (id, name, url, cities)
-            SELECT id, city, url, ARRAY[city]
+            SELECT id, url, url, CASE WHEN city IS NOT NULL THEN ARRAY[city] END
             FROM UNNEST($1::uuid[], $2::text[], $3::text[]) AS wanted (id, city, url)
             ",
         );

@@ -1,0 +1,260 @@
+//! Runs a case.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio::time::{Instant, sleep};
+use uuid::Uuid;
+
+use super::case::{Case, Scheme, address, log_name};
+use super::ceiling::Posts;
+use super::costs::{Drained, Look, Watched};
+use super::figures::{Figures, Latency, Percentiles, Result, Run};
+use super::sink::{COUNT, FORGET, Listening, REPORT};
+use super::taken::{Deliveries, Taken};
+use crate::backlog;
+use crate::figures::Timetable;
+use crate::load::{Load, city, now_micros, payload};
+use crate::program::{Processor, Ruled};
+use crate::run::{RUN_UP, processor};
+use crate::stage::Stage;
+
+/// What is measured of a drain: neither its beginning nor its end.
+const FROM_PERCENT: usize = 10;
+const TO_PERCENT: usize = 90;
+
+/// Between two looks at how far it is.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// How long nothing may arrive before what is missing is missing.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The load under which latencies are measured, as a part of the throughput.
+const PART: u64 = 2;
+
+/// The number of the first event that is drained: no other event has one as high, so that one that
+/// comes late is not taken for another.
+const DRAINED_FROM: u64 = 1 << 32;
+
+/// What all cases of a run have in common.
+#[derive(Clone, Debug)]
+pub struct Bench {
+    /// Postgres, with a database to connect to.
+    pub server: String,
+    /// Kafka.
+    pub brokers: String,
+    /// How many deliveries a drain is of, about.
+    pub deliveries: usize,
+    /// For how long latencies are measured.
+    pub latency: Duration,
+    /// For how long each bare loop posts.
+    pub ceiling: Duration,
+    /// Where logs and certificates go.
+    pub directory: PathBuf,
+}
+
+/// Where a case takes place.
+struct Scene {
+    case: Case,
+    stage: Stage,
+    sink: Ruled,
+    urls: Vec<String>,
+    certificate: Option<PathBuf>,
+}
+
+/// Something, or how many deliveries never came.
+type AllOr<T> = std::result::Result<T, usize>;
+
+impl Bench {
+    /// Runs a case.
+    ///
+    /// # Errors
+    /// That it could not be run.
+    pub async fn case(&self, case: Case) -> anyhow::Result<Run> {
+        let mut scene = self.scene(case).await?;
+        let posts = Posts {
+            urls: scene.urls.clone(),
+            event_bytes: case.event_bytes,
+            certificate: scene.certificate.clone(),
+            length: self.ceiling,
+        };
+        let ceiling = posts.ceiling().await.context("the bare loops")?;
+        scene.sink.ask(FORGET).await?;
+        let events = u64::try_from(case.events(self.deliveries))?;
+        fill(&scene, events).await?;
+        let mut processor = self.processor(&scene)?;
+        let missing = |missing| Run {
+            case,
+            result: Result::Missing(missing),
+        };
+        let (drained, repeated) = match self.drain(&mut scene, &mut processor, events).await? {
+            Ok(drained) => drained,
+            Err(count) => return Ok(missing(count)),
+        };
+        scene.sink.ask(FORGET).await?;
+        let (latency, again) = match self.latency(&mut scene, drained.per_second).await? {
+            Ok(latency) => latency,
+            Err(count) => return Ok(missing(count)),
+        };
+        processor.check()?;
+        let figures = Figures {
+            duplicates: repeated + again,
+            peak_memory_mib: processor.peak_memory_mib()?,
+            drained,
+            latency,
+            ceiling,
+        };
+        processor.kill().await?;
+        let result = Result::Figures(Box::new(figures));
+        Ok(Run { case, result })
+    }
+
+    async fn scene(&self, case: Case) -> anyhow::Result<Scene> {
+        let stage = Stage::new(&self.server, &self.brokers).await?;
+        let tls = (case.scheme == Scheme::Https).then(|| "--tls".to_owned());
+        let arguments: Vec<String> = tls.into_iter().collect();
+        let (sink, listening) = Ruled::start("bench-sink", &arguments).await?;
+        let Listening { port, certificate } = serde_json::from_str(&listening)?;
+        let certificate = certificate.map(|pem| {
+            let file = self.directory.join(format!("{}.pem", Uuid::new_v4()));
+            std::fs::write(&file, pem).context("writing a certificate")?;
+            anyhow::Ok(file)
+        });
+        let url = |n: usize| {
+            let [a, b, c, d] = address(n);
+            format!("{}://{a}.{b}.{c}.{d}:{port}/{n}", case.scheme.name())
+        };
+        let urls: Vec<String> = (0..case.subscriptions()).map(url).collect();
+        let cities: Vec<_> = (0..urls.len()).map(|n| case.city_of(n)).collect();
+        stage.subscribe_each(&urls, &cities).await?;
+        Ok(Scene {
+            case,
+            stage,
+            sink,
+            urls,
+            certificate: certificate.transpose()?,
+        })
+    }
+
+    fn processor(&self, scene: &Scene) -> anyhow::Result<Processor> {
+        let file = scene.certificate.as_deref().and_then(Path::to_str);
+        let mut own = vec![("ATTEMPT_LOG", log_name(scene.case.attempt_log))];
+        own.extend(file.map(|file| ("EGRESS_CA_FILE", file)));
+        let name = scene.case.to_string().replace(['-', '.'], "");
+        processor(&self.directory, &name, &scene.stage, &own)
+    }
+
+    /// Lets the processor get through what was published. Also how many arrived twice.
+    async fn drain(
+        &self,
+        scene: &mut Scene,
+        processor: &mut Processor,
+        events: u64,
+    ) -> anyhow::Result<AllOr<(Drained, usize)>> {
+        let fan_out = scene.case.fan_out;
+        let wanted = usize::try_from(events)? * fan_out;
+        let watched = Watched::find(processor, &scene.sink, (&self.server, &self.brokers))?;
+        let mut looks = Vec::new();
+        for percent in [FROM_PERCENT, TO_PERCENT] {
+            let count = scene.until_arrived(wanted * percent / 100).await?;
+            looks.push(Look::now(&watched, count)?);
+            processor.check()?;
+        }
+        scene.until_arrived(wanted).await?;
+        let taken = scene.taken().await?;
+        let missing = taken.missing(DRAINED_FROM..DRAINED_FROM + events, fan_out);
+        if missing > 0 {
+            return Ok(Err(missing));
+        }
+        let drained = looks[0].until(&looks[1]).context(
+            "all came between two looks: more deliveries are needed to measure anything",
+        )?;
+        Ok(Ok((drained, taken.repeated)))
+    }
+
+    /// Publishes on a timetable, at half of what was drained a second. Also how many arrived twice.
+    async fn latency(
+        &self,
+        scene: &mut Scene,
+        per_second: f64,
+    ) -> anyhow::Result<AllOr<(Latency, usize)>> {
+        let case = scene.case;
+        let rate = rate(per_second, case.fan_out);
+        let load = Load::new(&scene.stage.kafka, case.cities() as u64)?;
+        let load = load.of_bytes(case.event_bytes);
+        let timetable = Timetable {
+            began_at: now_micros() + u64::try_from(RUN_UP.as_micros())?,
+            rate,
+            measured_from: rate,
+            events: rate * (1 + self.latency.as_secs()),
+        };
+        load.publish(&timetable).await?;
+        let wanted = usize::try_from(timetable.events)? * case.fan_out;
+        scene.until_arrived(wanted).await?;
+        let deliveries = scene.taken().await?;
+        let missing = deliveries.missing(0..timetable.events, case.fan_out);
+        if missing > 0 {
+            return Ok(Err(missing));
+        }
+        let acknowledged = load.acknowledged_at(&timetable);
+        let measured = timetable.measured_from..timetable.events;
+        let since = measured
+            .clone()
+            .filter_map(|n| Some((n, *acknowledged.get(&n)?)));
+        let due = measured.map(|n| (n, timetable.due_at(n)));
+        let latency = Latency {
+            at_per_second: rate * case.fan_out as u64,
+            since_acknowledged_ms: Percentiles::of(&deliveries.late(since)),
+            since_due_ms: Percentiles::of(&deliveries.late(due)),
+        };
+        Ok(Ok((latency, deliveries.repeated)))
+    }
+}
+
+/// Publishes the events that are drained.
+async fn fill(scene: &Scene, events: u64) -> anyhow::Result<()> {
+    let case = scene.case;
+    let event = |n: u64| {
+        let city = city(n % case.cities() as u64);
+        let value = payload(DRAINED_FROM + n, &city, case.event_bytes);
+        (city, value)
+    };
+    backlog::publish_all(&scene.stage.kafka, (0..events).map(event)).await
+}
+
+/// How many events a second make half of so many deliveries.
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "rates are positive and far below 2^53"
+)]
+fn rate(per_second: f64, fan_out: usize) -> u64 {
+    (per_second as u64 / PART / fan_out as u64).max(1)
+}
+
+impl Scene {
+    async fn count(&mut self) -> anyhow::Result<usize> {
+        Ok(self.sink.ask(COUNT).await?.parse()?)
+    }
+
+    async fn taken(&mut self) -> anyhow::Result<Deliveries> {
+        let taken: Vec<Taken> = serde_json::from_str(&self.sink.ask(REPORT).await?)?;
+        Ok(Deliveries::of(&taken))
+    }
+
+    /// Waits until so many have arrived, or none has for long: how many have.
+    async fn until_arrived(&mut self, wanted: usize) -> anyhow::Result<usize> {
+        let mut last = (0, Instant::now());
+        loop {
+            let count = self.count().await?;
+            if count >= wanted || (count == last.0 && last.1.elapsed() > PATIENCE) {
+                return Ok(count);
+            }
+            if count > last.0 {
+                last = (count, Instant::now());
+            }
+            sleep(LOOK).await;
+        }
+    }
+}
