@@ -18,13 +18,18 @@ use crate::receiver::{COUNT, Ports, REPORT, TURN};
 pub struct Processor(Child);
 
 impl Processor {
-    /// Starts one, whose log goes to a file.
+    /// Starts one, whose log goes to a file: that program, or the one that was built with this one.
     ///
     /// # Errors
     /// That it cannot be started.
-    pub fn start(settings: &[(&str, &str)], log: &Path) -> anyhow::Result<Self> {
+    pub fn start(
+        program: Option<&Path>,
+        settings: &[(&str, &str)],
+        log: &Path,
+    ) -> anyhow::Result<Self> {
         let log = File::create(log).with_context(|| format!("creating {}", log.display()))?;
-        let child = Command::new(beside("processor")?)
+        let program = program.map_or_else(|| beside("processor"), |file| Ok(file.to_owned()))?;
+        let child = Command::new(program)
             .envs(settings.iter().copied())
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)

@@ -118,14 +118,15 @@ impl Run {
 
     /// With the settings that everybody has who sets none.
     pub(crate) fn processor(&self, case: &str, stage: &Stage) -> anyhow::Result<Processor> {
-        processor(&self.logs, case, stage, &[])
+        processor(None, (&self.logs, case), stage, &[])
     }
 }
 
-/// A processor on that stage, with the settings that everybody has who sets none, but these.
+/// A processor on that stage, with the settings that everybody has who sets none, but these: that
+/// program, or the one that was built with this one.
 pub(crate) fn processor(
-    logs: &Path,
-    case: &str,
+    program: Option<&Path>,
+    (logs, case): (&Path, &str),
     stage: &Stage,
     own: &[(&str, &str)],
 ) -> anyhow::Result<Processor> {
@@ -143,7 +144,8 @@ pub(crate) fn processor(
     ];
     settings.extend_from_slice(own);
     let name = case.replace([' ', ',', '%'], "");
-    Processor::start(&settings, &logs.join(format!("processor-{name}.log")))
+    let log = logs.join(format!("processor-{name}.log"));
+    Processor::start(program, &settings, &log)
 }
 
 /// At its time, the bad receivers turn bad.

@@ -28,6 +28,9 @@ struct Config {
     /// For how long each bare loop posts, in seconds.
     #[arg(long, default_value_t = 2, value_parser = value_parser!(u64).range(1..=60))]
     ceiling_seconds: u64,
+    /// Another build of the processor, with which each case is run too, before.
+    #[arg(long)]
+    before: Option<PathBuf>,
     /// Where the report and the logs of the processor go.
     #[arg(long, default_value = "target")]
     directory: PathBuf,
@@ -61,9 +64,11 @@ async fn main() -> anyhow::Result<()> {
     for round in 1..=config.repeat {
         for case in &cases {
             println!("  {round}: {case}");
-            let run = bench.case(*case).await;
-            let run = run.with_context(|| format!("the case '{case}'"))?;
-            report.runs.push(run);
+            for program in config.before.iter().map(Some).chain([None]) {
+                let run = bench.case(*case, program.map(PathBuf::as_path)).await;
+                let run = run.with_context(|| format!("the case '{case}'"))?;
+                report.runs.push(run);
+            }
         }
     }
     let file = config.directory.join("bench-deliveries.json");

@@ -29,8 +29,8 @@ pub struct Drained {
     pub per_second: f64,
     /// Processor time for a delivery, in microseconds.
     pub cpu_micros: Costs<f64>,
-    /// How much of the machine's processor time all others had meanwhile, the benchmark itself
-    /// included, in percent; nothing where a server cannot be seen.
+    /// How much of the machine's processor time all others had meanwhile, in percent; nothing where a
+    /// server cannot be seen.
     pub others_percent: Option<f64>,
 }
 
@@ -73,6 +73,8 @@ pub struct Look {
     at: Instant,
     count: usize,
     costs: Costs<Duration>,
+    /// What the benchmark itself has had.
+    own: Duration,
     machine: processes::Machine,
 }
 
@@ -92,6 +94,7 @@ impl Look {
                 postgres: all(watched.postgres)?,
                 kafka: all(watched.kafka)?,
             },
+            own: processes::cpu_time(std::process::id())?,
             machine: processes::Machine::now()?,
         })
     }
@@ -108,7 +111,7 @@ impl Look {
             kafka: between(from.kafka, to.kafka),
         };
         let micros = |spent: Duration| spent.as_secs_f64() * 1e6 / deliveries;
-        let whole = spent.processor + spent.sink;
+        let whole = spent.processor + spent.sink + later.own.saturating_sub(self.own);
         let whole = spent.postgres.zip(spent.kafka).map(|(p, k)| whole + p + k);
         let busy = |ours| self.machine.others_percent(&later.machine, ours);
         Some(Drained {

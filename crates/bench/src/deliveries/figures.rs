@@ -12,6 +12,8 @@ use crate::figures::percentile_ms;
 pub struct Run {
     /// Which.
     pub case: Case,
+    /// Whether it was run with another build of the processor, to compare.
+    pub before: bool,
     /// What came of it.
     #[serde(flatten)]
     pub result: Result,
@@ -47,6 +49,8 @@ pub struct Figures {
 pub struct Latency {
     /// At so many deliveries a second.
     pub at_per_second: u64,
+    /// How much of the machine's processor time all others had meanwhile, in percent.
+    pub others_percent: Option<f64>,
     /// From the broker's acknowledgement.
     pub since_acknowledged_ms: Percentiles,
     /// From when the event was due to be published, which no stage that stands still can hide.

@@ -63,6 +63,7 @@ pub(super) mod tests {
             },
             latency: Latency {
                 at_per_second: 10_000,
+                others_percent: None,
                 since_acknowledged_ms: late,
                 since_due_ms: late,
             },

@@ -67,11 +67,11 @@ struct Scene {
 type AllOr<T> = std::result::Result<T, usize>;
 
 impl Bench {
-    /// Runs a case.
+    /// Runs a case, with another build of the processor if there is one to compare.
     ///
     /// # Errors
     /// That it could not be run.
-    pub async fn case(&self, case: Case) -> anyhow::Result<Run> {
+    pub async fn case(&self, case: Case, before: Option<&Path>) -> anyhow::Result<Run> {
         let mut scene = self.scene(case).await?;
         let posts = Posts {
             urls: scene.urls.clone(),
@@ -83,9 +83,10 @@ impl Bench {
         scene.sink.ask(FORGET).await?;
         let events = u64::try_from(case.events(self.deliveries))?;
         fill(&scene, events).await?;
-        let mut processor = self.processor(&scene)?;
+        let mut processor = self.processor(&scene, before)?;
         let missing = |missing| Run {
             case,
+            before: before.is_some(),
             result: Result::Missing(missing),
         };
         let (drained, repeated) = match self.drain(&mut scene, &mut processor, events).await? {
@@ -93,7 +94,10 @@ impl Bench {
             Err(count) => return Ok(missing(count)),
         };
         scene.sink.ask(FORGET).await?;
-        let (latency, again) = match self.latency(&mut scene, drained.per_second).await? {
+        let (latency, again) = match self
+            .latency(&mut scene, &processor, drained.per_second)
+            .await?
+        {
             Ok(latency) => latency,
             Err(count) => return Ok(missing(count)),
         };
@@ -107,7 +111,11 @@ impl Bench {
         };
         processor.kill().await?;
         let result = Result::Figures(Box::new(figures));
-        Ok(Run { case, result })
+        Ok(Run {
+            case,
+            before: before.is_some(),
+            result,
+        })
     }
 
     async fn scene(&self, case: Case) -> anyhow::Result<Scene> {
@@ -137,12 +145,12 @@ impl Bench {
         })
     }
 
-    fn processor(&self, scene: &Scene) -> anyhow::Result<Processor> {
+    fn processor(&self, scene: &Scene, program: Option<&Path>) -> anyhow::Result<Processor> {
         let file = scene.certificate.as_deref().and_then(Path::to_str);
         let mut own = vec![("ATTEMPT_LOG", log_name(scene.case.attempt_log))];
         own.extend(file.map(|file| ("EGRESS_CA_FILE", file)));
         let name = scene.case.to_string().replace(['-', '.'], "");
-        processor(&self.directory, &name, &scene.stage, &own)
+        processor(program, (&self.directory, &name), &scene.stage, &own)
     }
 
     /// Lets the processor get through what was published. Also how many arrived twice.
@@ -154,7 +162,7 @@ impl Bench {
     ) -> anyhow::Result<AllOr<(Drained, usize)>> {
         let fan_out = scene.case.fan_out;
         let wanted = usize::try_from(events)? * fan_out;
-        let watched = Watched::find(processor, &scene.sink, (&self.server, &self.brokers))?;
+        let watched = self.watched(scene, processor)?;
         let mut looks = Vec::new();
         for percent in [FROM_PERCENT, TO_PERCENT] {
             let count = scene.until_arrived(wanted * percent / 100).await?;
@@ -173,10 +181,15 @@ impl Bench {
         Ok(Ok((drained, taken.repeated)))
     }
 
+    fn watched(&self, scene: &Scene, processor: &Processor) -> anyhow::Result<Watched> {
+        Watched::find(processor, &scene.sink, (&self.server, &self.brokers))
+    }
+
     /// Publishes on a timetable, at half of what was drained a second. Also how many arrived twice.
     async fn latency(
         &self,
         scene: &mut Scene,
+        processor: &Processor,
         per_second: f64,
     ) -> anyhow::Result<AllOr<(Latency, usize)>> {
         let case = scene.case;
@@ -189,9 +202,12 @@ impl Bench {
             measured_from: rate,
             events: rate * (1 + self.latency.as_secs()),
         };
+        let watched = self.watched(scene, processor)?;
+        let before = Look::now(&watched, 0)?;
         load.publish(&timetable).await?;
         let wanted = usize::try_from(timetable.events)? * case.fan_out;
-        scene.until_arrived(wanted).await?;
+        let count = scene.until_arrived(wanted).await?;
+        let meanwhile = before.until(&Look::now(&watched, count)?);
         let deliveries = scene.taken().await?;
         let missing = deliveries.missing(0..timetable.events, case.fan_out);
         if missing > 0 {
@@ -205,6 +221,7 @@ impl Bench {
         let due = measured.map(|n| (n, timetable.due_at(n)));
         let latency = Latency {
             at_per_second: rate * case.fan_out as u64,
+            others_percent: meanwhile.and_then(|all| all.others_percent),
             since_acknowledged_ms: Percentiles::of(&deliveries.late(since)),
             since_due_ms: Percentiles::of(&deliveries.late(due)),
         };

@@ -18,7 +18,7 @@ use crate::columns::aligned;
 type Figure = fn(&Figures) -> Option<f64>;
 
 /// Each line: what it says, how many digits are shown, and where they come from.
-const LINES: [(&str, usize, Figure); 26] = [
+const LINES: [(&str, usize, Figure); 27] = [
     ("deliveries/s, topic drained", 0, |it| {
         Some(it.drained.per_second)
     }),
@@ -65,6 +65,7 @@ const LINES: [(&str, usize, Figure); 26] = [
     ("latency at deliveries/s", 0, |it| {
         integer(it.latency.at_per_second)
     }),
+    ("  CPU % that others had", 0, |it| it.latency.others_percent),
     ("  p50 ms since acknowledged", 1, |it| {
         Some(it.latency.since_acknowledged_ms.p50)
     }),
@@ -114,6 +115,7 @@ pub struct Report {
 /// A case, with all its runs.
 struct Column<'a> {
     case: Case,
+    before: bool,
     runs: Vec<&'a Run>,
 }
 
@@ -157,10 +159,12 @@ impl Report {
     fn columns(&self) -> Vec<Column<'_>> {
         let mut columns: Vec<Column<'_>> = Vec::new();
         for run in &self.runs {
-            match columns.iter_mut().find(|column| column.case == run.case) {
+            let same = |of: &&mut Column<'_>| of.case == run.case && of.before == run.before;
+            match columns.iter_mut().find(same) {
                 Some(column) => column.runs.push(run),
                 None => columns.push(Column {
                     case: run.case,
+                    before: run.before,
                     runs: vec![run],
                 }),
             }
@@ -180,6 +184,9 @@ impl Report {
             line("scheme", &|of| of.case.scheme.name().into()),
             line("attempt log", &|of| log_name(of.case.attempt_log).into()),
             line("origins", &|of| of.case.origins.to_string()),
+            line("processor", &|of| {
+                if of.before { "before" } else { "now" }.into()
+            }),
             line("deliveries missing", &|of| of.missing().to_string()),
         ];
         lines.extend(
@@ -211,7 +218,11 @@ impl fmt::Display for Report {
         f.write_str(&aligned(&self.lines()))?;
         f.write_str(LEGEND)?;
         writeln!(f, "machine:       {}", self.machine)?;
-        for run in self.runs.iter().filter(|run| run.case == BASE) {
+        for run in self
+            .runs
+            .iter()
+            .filter(|run| run.case == BASE && !run.before)
+        {
             let missed = match &run.result {
                 Result::Missing(_) => vec!["deliveries are missing".to_owned()],
                 Result::Figures(figures) => goals::missed(figures),
@@ -232,7 +243,11 @@ mod tests {
     use super::*;
 
     fn run(case: Case, result: Result) -> Run {
-        Run { case, result }
+        Run {
+            case,
+            before: false,
+            result,
+        }
     }
 
     fn complete(per_second: f64) -> Run {
@@ -247,14 +262,14 @@ mod tests {
     #[test]
     fn repeated_runs_of_a_case_are_one_column_with_their_spread() {
         let lines = lines(vec![complete(10.0), complete(30.0), complete(20.0)]);
-        assert_eq!(lines[6][1], "20 (10-30)");
+        assert_eq!(lines[7][1], "20 (10-30)");
     }
 
     #[test]
     fn where_a_delivery_is_missing_there_is_no_other_figure() {
         let lines = lines(vec![complete(10.0), run(BASE, Result::Missing(3))]);
-        assert_eq!(lines[5], ["deliveries missing", "3"]);
-        assert!(lines[6..].iter().all(|line| line[1].is_empty()));
+        assert_eq!(lines[6], ["deliveries missing", "3"]);
+        assert!(lines[7..].iter().all(|line| line[1].is_empty()));
     }
 
     #[test]
@@ -262,6 +277,6 @@ mod tests {
         let other = Case { fan_out: 1, ..BASE };
         let lines = lines(vec![complete(10.0), run(other, Result::Missing(1))]);
         assert_eq!(lines[0], ["fan-out", "10", "1"]);
-        assert_eq!(lines[6][1..], ["10", ""]);
+        assert_eq!(lines[7][1..], ["10", ""]);
     }
 }
