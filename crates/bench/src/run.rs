@@ -70,7 +70,8 @@ impl Run {
         processor.kill().await?;
         let (judged, late) = judge(&arrivals, &timetable, is_healthy);
         let at = load.acknowledged_at(&timetable);
-        let acknowledged = after_acknowledgement(&arrivals, &timetable, &at, is_healthy);
+        let at = |event| at.get(&event).copied();
+        let acknowledged = after_acknowledgement(&arrivals, &timetable, at, is_healthy);
         let row = Row {
             case: case.name(),
             share_bad_percent: case.share,

@@ -39,24 +39,23 @@ pub struct Settings {
 /// Maintains until stopped. What fails is told and tried again at the next look, and holds up nothing
 /// else.
 pub async fn run(db: PgPool, settings: Settings, stop: CancellationToken) {
-    for look in (0..TIDY_EVERY).cycle() {
-        let looking = async {
-            store::observe_pool(&db);
-            told(
-                disable_failing(&db, settings.disable_after).await,
-                "disabling who only fails",
-            );
-            if look == 0 {
-                tidy(&db, settings).await;
-            }
-        };
-        let paused = async {
-            looking.await;
-            tokio::time::sleep(INTERVAL).await;
-        };
-        if stop.run_until_cancelled(paused).await.is_none() {
+    for at in (0..TIDY_EVERY).cycle() {
+        let looking = stop.run_until_cancelled(look(&db, settings, at == 0));
+        let pausing = stop.run_until_cancelled(tokio::time::sleep(INTERVAL));
+        if looking.await.is_none() || pausing.await.is_none() {
             return;
         }
+    }
+}
+
+async fn look(db: &PgPool, settings: Settings, tidies: bool) {
+    store::observe_pool(db);
+    told(
+        disable_failing(db, settings.disable_after).await,
+        "disabling who only fails",
+    );
+    if tidies {
+        tidy(db, settings).await;
     }
 }
 

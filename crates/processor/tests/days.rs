@@ -11,6 +11,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use common::store::attempts::days;
 use processor::maintenance::keep_days;
 use sqlx::PgPool;
+use tokio::task::JoinSet;
 use uuid::Uuid;
 
 const RETENTION: Duration = Duration::from_hours(14 * 24);
@@ -91,21 +92,20 @@ async fn who_reads_for_long_holds_up_the_days_and_not_who_records(db: PgPool) {
 #[sqlx::test(migrations = "../../migrations")]
 async fn a_day_is_made_while_its_rows_are_being_written(db: PgPool) {
     let now: DateTime<Utc> = "2026-11-23T21:00:00Z".parse().unwrap();
-    let writers: Vec<_> = (0..4)
-        .map(|_| {
-            let db = db.clone();
-            tokio::spawn(async move {
-                for written in 0..600 {
-                    record(&db, now - TimeDelta::days(written % 12)).await;
-                }
-            })
-        })
-        .collect();
-    while writers.iter().any(|writer| !writer.is_finished()) {
-        keep_days(&db, now, RETENTION).await.unwrap();
+    let mut writers = JoinSet::new();
+    for _ in 0..4 {
+        let db = db.clone();
+        writers.spawn(async move {
+            for written in 0..600 {
+                record(&db, now - TimeDelta::days(written % 12)).await;
+            }
+        });
     }
-    for writer in writers {
-        writer.await.unwrap();
+    while !writers.is_empty() {
+        keep_days(&db, now, RETENTION).await.unwrap();
+        while let Some(ended) = writers.try_join_next() {
+            ended.unwrap();
+        }
     }
     assert_eq!(count(&db, "SELECT count(*) FROM attempts").await, 2400);
 }
