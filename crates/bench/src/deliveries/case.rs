@@ -168,7 +168,7 @@ fn kilobytes(text: &str) -> Result<usize, String> {
     Ok(bytes.round() as usize)
 }
 
-/// A length in KB, as [`kilobytes`] reads it.
+/// A length in KB, as `kilobytes` reads it.
 #[allow(clippy::cast_precision_loss, reason = "lengths are far below 2^53")]
 pub fn shown_kilobytes(bytes: usize) -> String {
     let unit = if bytes < 1000 { 1000.0 } else { 1024.0 };
