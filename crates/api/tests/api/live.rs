@@ -70,8 +70,16 @@ impl Ear {
             body: response.into_body().into_data_stream(),
             text: String::new(),
         };
-        // The first beat: it listens from now on.
-        assert!(ear.block().await.expect("a beat").contains(": beat"));
+        // The first beat: it listens from now on. What it had missed may come sooner.
+        let mut before = String::new();
+        loop {
+            let block = ear.block().await.expect("a beat");
+            if block.contains(": beat") {
+                break;
+            }
+            before += &format!("{block}\n\n");
+        }
+        ear.text.insert_str(0, &before);
         ear
     }
 
