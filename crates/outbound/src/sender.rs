@@ -152,7 +152,8 @@ impl Sender {
         let Some(client) = &target.client else {
             return self.once(target, outgoing, None, started_at).await;
         };
-        let authorized = self.authorized(target, client, outgoing, started_at);
+        // Boxed: it holds two POSTs, and every attempt's future would have room for them.
+        let authorized = Box::pin(self.authorized(target, client, outgoing, started_at));
         let attempt = authorized.await;
         attempt.unwrap_or_else(|postponed| Attempt::postponed(postponed, started_at))
     }

@@ -37,8 +37,9 @@ use self::partitions::{Moves, Partitions};
 use self::statistics::Statistics;
 use self::stretches::Stretches;
 use self::transaction::Flush;
-use crate::delivery::{Outcome, Ticket};
+use crate::delivery::Ticket;
 use crate::event::Kind;
+use crate::meters::ByLabel;
 use crate::observe;
 use crate::store::statistics_deltas::Delta;
 use crate::stretches::Key;
@@ -145,6 +146,7 @@ pub struct Recorder {
     stretches: Stretches,
     circuits: Circuits,
     statistics: Statistics,
+    outcomes: ByLabel,
     /// Taken from the channel and not looked at yet.
     inbox: VecDeque<Entry>,
     settled: Vec<Settled>,
@@ -169,6 +171,7 @@ impl Recorder {
             partitions: Partitions::default(),
             stretches: Stretches::default(),
             circuits: Circuits::default(),
+            outcomes: ByLabel::new(observe::OUTCOMES, "outcome"),
             inbox: VecDeque::new(),
             settled: Vec::new(),
             malformed: Vec::new(),
@@ -387,14 +390,10 @@ impl Recorder {
         let now = Instant::now();
         for settled in self.settled.drain(..) {
             self.statistics.count(&settled, now);
-            count(settled.outcome);
+            self.outcomes.count(settled.outcome.label());
         }
         counter!(observe::MALFORMED).increment(self.malformed.len() as u64);
         self.malformed.clear();
         self.bytes = 0;
     }
-}
-
-fn count(outcome: Outcome) {
-    counter!(observe::OUTCOMES, "outcome" => outcome.label()).increment(1);
 }

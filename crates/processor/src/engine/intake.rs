@@ -6,7 +6,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 use common::store::circuits::Circuit;
 use common::store::pending_deliveries::Claimed;
-use metrics::counter;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -16,7 +15,6 @@ use super::{Change, Engine, Pending, Room};
 use crate::delivery::{DELIVERY_BYTES, Delivery, Lease, Outcome, Source, Ticket};
 use crate::event::{self, Event, Record, Subject};
 use crate::filtered::Filtered;
-use crate::observe;
 use crate::recorder::{Entry, NoEvent};
 use crate::subscription::Subscription;
 
@@ -27,7 +25,7 @@ impl Engine {
         if self.ownership.epoch(record.partition) != Some(record.epoch) {
             return;
         }
-        counter!(observe::EVENTS).increment(1);
+        self.meters.count_event();
         self.ownership.see(record.partition, record.offset);
         match event::read(&record, &self.settings.topic, self.settings.kind) {
             Ok((id, subject)) => self.queue_for_all(record, id, &subject),
