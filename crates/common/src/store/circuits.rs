@@ -27,6 +27,7 @@ const HEAD_START_SECONDS: f64 = 2.0;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema, sqlx::Type)]
 #[sqlx(type_name = "text", rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
+#[schema(as = CircuitState)]
 pub enum State {
     /// They do.
     #[default]

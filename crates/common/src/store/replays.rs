@@ -18,6 +18,7 @@ pub const CHANGED: &str = "replay_changed";
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema, sqlx::Type)]
 #[sqlx(type_name = "text", rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
+#[schema(as = ReplayState)]
 pub enum State {
     /// It does.
     Running,
