@@ -1,0 +1,6 @@
+//! The console before an API that answers whatever is worst.
+
+mod fake;
+mod forgery;
+mod pages;
+mod sessions;
