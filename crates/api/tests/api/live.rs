@@ -77,7 +77,7 @@ impl Ear {
             if block.contains(": beat") {
                 break;
             }
-            before += &format!("{block}\n\n");
+            before = before + &block + "\n\n";
         }
         ear.text.insert_str(0, &before);
         ear
