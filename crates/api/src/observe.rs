@@ -9,6 +9,7 @@ use axum::http::header::{self, HeaderName};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use common::event::{TRACEPARENT, trace_id};
 use metrics::{counter, describe_counter, describe_histogram, histogram};
 use tokio::time::Instant;
 use tracing::Instrument;
@@ -56,7 +57,10 @@ pub async fn observe(mut request: Request, next: Next) -> Response {
     let matched = request.extensions().get::<MatchedPath>();
     let route = matched.map_or(UNMATCHED.to_owned(), |path| path.as_str().to_owned());
     request.extensions_mut().insert(RequestId(id.clone()));
-    let span = tracing::info_span!("request", id, method, route);
+    let traceparent = request.headers().get(TRACEPARENT);
+    let traceparent = traceparent.and_then(|value| value.to_str().ok());
+    let trace_id = traceparent.and_then(trace_id);
+    let span = tracing::info_span!("request", id, method, route, trace_id);
 
     let response = next.run(request).instrument(span).await;
 

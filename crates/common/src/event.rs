@@ -24,6 +24,14 @@ pub const WEBHOOK_ATTEMPT: &str = "webhook-attempt";
 /// W3C Trace Context; carried from the Kafka record to the POST.
 pub const TRACEPARENT: &str = "traceparent";
 
+/// The id of the trace that a `traceparent` names, for logs: nothing where it has not the form.
+pub fn trace_id(traceparent: &str) -> Option<&str> {
+    let mut parts = traceparent.split('-');
+    let trace_id = parts.nth(1)?;
+    let is_id = trace_id.len() == 32 && trace_id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_id.then_some(trace_id)
+}
+
 /// `User-Agent` of every request the system makes.
 pub const USER_AGENT: &str = concat!("temperature-webhooks/", env!("CARGO_PKG_VERSION"));
 

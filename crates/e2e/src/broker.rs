@@ -6,6 +6,7 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::KafkaError;
+use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
 use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
 
@@ -100,6 +101,18 @@ impl Broker {
             let record: BaseRecord<'_, (), [u8]> = BaseRecord::to(&self.topic).payload(value);
             producer.send(record.partition(0)).unwrap();
         }
+        producer.flush(LONG).unwrap();
+    }
+
+    /// Publishes one record to partition 0, in that place of a trace.
+    pub fn publish_in_trace(&self, value: &[u8], traceparent: &str) {
+        let producer: ThreadedProducer<_> = self.config().create().unwrap();
+        let headers = OwnedHeaders::new().insert(Header {
+            key: "traceparent",
+            value: Some(traceparent),
+        });
+        let record: BaseRecord<'_, (), [u8]> = BaseRecord::to(&self.topic).payload(value);
+        producer.send(record.partition(0).headers(headers)).unwrap();
         producer.flush(LONG).unwrap();
     }
 

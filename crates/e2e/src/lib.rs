@@ -11,6 +11,8 @@
 
 pub mod authorization_server;
 pub mod broker;
+pub mod collector;
+pub mod held;
 pub mod load;
 pub mod log;
 pub mod program;

@@ -24,6 +24,8 @@ pub struct Arrival {
     pub body: Bytes,
     /// The replay by which it was sent.
     pub replay: Option<String>,
+    /// The place in a trace that it came with.
+    pub traceparent: Option<String>,
 }
 
 /// What it has taken.
@@ -226,6 +228,7 @@ async fn receive(
             id: text("webhook-id").unwrap(),
             body,
             replay: text("webhook-replay"),
+            traceparent: text("traceparent"),
         };
         lock(&inbox).take(arrival);
     }

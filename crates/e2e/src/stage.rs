@@ -115,10 +115,16 @@ impl Stage {
     }
 
     pub fn system_with(&self, flags: &[&str]) -> Program {
-        let settings = [
+        self.system_told(&[], flags)
+    }
+
+    /// Likewise, with those settings besides.
+    pub fn system_told(&self, told: &[(&str, &str)], flags: &[&str]) -> Program {
+        let mut settings = vec![
             ("KAFKA_BROKERS", &*self.broker.brokers),
             ("KAFKA_TOPIC", &*self.broker.topic),
         ];
+        settings.extend_from_slice(told);
         Program::start("system", "SYSTEM_ADMIN_LISTEN", &settings, flags)
     }
 

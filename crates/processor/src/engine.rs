@@ -32,6 +32,7 @@ use metrics::gauge;
 use outbound::Sender;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, MissedTickBehavior};
+use traces::Traces;
 use uuid::Uuid;
 
 use self::flight::{Flight, Flying};
@@ -164,6 +165,7 @@ pub struct Settings {
     pub limits: Limits,
     /// How many requests may be slow.
     pub slow: usize,
+    pub traces: Traces,
 }
 
 /// The one owner of what is in memory.

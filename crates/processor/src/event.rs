@@ -87,6 +87,11 @@ pub struct Event {
 }
 
 impl Event {
+    /// The id of the trace it is in, if it is in one.
+    pub fn trace_id(&self) -> Option<&str> {
+        common::event::trace_id(self.traceparent.as_deref()?)
+    }
+
     /// As it goes to an endpoint for the `number`th time.
     pub fn outgoing(&self, number: u32, replay: Option<Uuid>) -> Outgoing<'_> {
         Outgoing {

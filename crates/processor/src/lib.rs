@@ -37,6 +37,7 @@ pub mod recorder;
 pub mod retention;
 pub mod retry;
 pub mod service;
+mod spans;
 pub mod statistics;
 pub mod store;
 pub mod stretches;

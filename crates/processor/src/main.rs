@@ -6,15 +6,19 @@ use common::lifecycle::run_until_signal;
 use common::{store, telemetry};
 use processor::config::Config;
 use processor::service::Service;
+use traces::Traces;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let config = Config::parse();
     let metrics = telemetry::init(&config.telemetry)?;
+    let traces = Traces::init("processor")?;
     let drain_timeout = config.drain_timeout;
     let db = store::connect(&config.store, "processor", config.connections)
         .await
         .context("opening the store")?;
-    let service = Service::new(config, db, metrics).await?;
-    run_until_signal(drain_timeout, |stop| service.run(stop)).await
+    let service = Service::new(config, db, metrics, traces.clone()).await?;
+    let ended = run_until_signal(drain_timeout, |stop| service.run(stop)).await;
+    traces.end().await;
+    ended
 }

@@ -12,6 +12,7 @@ use sqlx::PgPool;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use traces::Traces;
 
 use crate::budget::Budget;
 use crate::config::{Config, size};
@@ -45,6 +46,7 @@ pub struct Pipeline {
     pub db: PgPool,
     pub sender: Sender,
     pub keyring: Keyring,
+    pub traces: Traces,
     pub budget: Budget,
     /// This replica, as the tables name it.
     pub owner: String,
@@ -154,6 +156,7 @@ impl Pipeline {
             flush_interval: self.config.flush_interval,
             flush_outcomes: size(self.config.flush_outcomes),
             log: self.config.attempt_log,
+            traces: self.traces.clone(),
             statistics: recorder::StatisticsSettings {
                 interval: self.config.statistics_interval,
                 max_cities: size(self.config.statistics_cities),
@@ -184,6 +187,7 @@ impl Pipeline {
     fn engine(&self) -> engine::Settings {
         engine::Settings {
             owner: self.owner.clone(),
+            traces: self.traces.clone(),
             kind: self.kind,
             slow: size(self.config.slow_in_flight),
             topic: self.kafka.kafka_topic.clone(),

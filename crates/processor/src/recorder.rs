@@ -8,6 +8,7 @@
 mod batch;
 mod circuits;
 mod intake;
+mod observed;
 mod operations;
 mod partitions;
 mod record;
@@ -20,10 +21,11 @@ use std::time::Duration;
 
 use common::attempt_log::AttemptLog;
 use common::probes::{Component, Pulse};
-use metrics::{counter, histogram};
+use metrics::counter;
 use sqlx::PgPool;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
+use traces::Traces;
 use uuid::Uuid;
 
 pub use self::batch::Settled;
@@ -37,7 +39,7 @@ use self::partitions::{Moves, Partitions};
 use self::statistics::Statistics;
 use self::stretches::Stretches;
 use self::transaction::Flush;
-use crate::delivery::{Outcome, Ticket};
+use crate::delivery::Ticket;
 use crate::event::Kind;
 use crate::observe;
 use crate::store::statistics_deltas::Delta;
@@ -133,6 +135,7 @@ pub struct Settings {
     pub flush_outcomes: usize,
     pub log: AttemptLog,
     pub statistics: StatisticsSettings,
+    pub traces: Traces,
 }
 
 /// The one writer of outcomes.
@@ -285,19 +288,12 @@ impl Recorder {
             match self.commit(&moves, (&rows, delta), &mut pause).await {
                 None => {}
                 Some(fenced) if fenced.is_empty() => {
-                    self.observe_flush(began);
+                    observed::flush(&self.settings.traces, &self.settled, began.elapsed());
                     return self.committed(&moves, delta.is_some());
                 }
                 Some(fenced) => self.fenced(&fenced, &moves),
             }
         }
-    }
-
-    fn observe_flush(&self, began: Instant) {
-        // Fewer than 2^32.
-        let outcomes = u32::try_from(self.settled.len()).unwrap_or(u32::MAX);
-        histogram!(observe::FLUSH_OUTCOMES).record(outcomes);
-        histogram!(observe::FLUSH_SECONDS).record(began.elapsed());
     }
 
     /// One try: the partitions that refused it, or `None` if it failed and has to be made again.
@@ -387,14 +383,10 @@ impl Recorder {
         let now = Instant::now();
         for settled in self.settled.drain(..) {
             self.statistics.count(&settled, now);
-            count(settled.outcome);
+            observed::outcome(settled.outcome);
         }
         counter!(observe::MALFORMED).increment(self.malformed.len() as u64);
         self.malformed.clear();
         self.bytes = 0;
     }
-}
-
-fn count(outcome: Outcome) {
-    counter!(observe::OUTCOMES, "outcome" => outcome.label()).increment(1);
 }

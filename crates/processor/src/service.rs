@@ -13,6 +13,7 @@ use sqlx::PgPool;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use traces::Traces;
 use uuid::Uuid;
 
 use crate::budget::Budget;
@@ -34,6 +35,7 @@ pub struct Service {
     liveness: Liveness,
     sender: Sender,
     keyring: Keyring,
+    traces: Traces,
     /// This replica, as the tables name it.
     owner: String,
 }
@@ -47,6 +49,7 @@ impl Service {
         config: Config,
         db: PgPool,
         metrics: PrometheusHandle,
+        traces: Traces,
     ) -> anyhow::Result<Self> {
         config.check()?;
         observe::describe_metrics();
@@ -66,6 +69,7 @@ impl Service {
             routes: probes::router(readiness, liveness.clone(), metrics),
             sender: Sender::new(&egress).context("setting up TLS")?,
             keyring,
+            traces,
             owner: format!("{}/{}", std::process::id(), Uuid::new_v4()),
             config,
             db,
@@ -127,6 +131,7 @@ impl Service {
             db: self.db.clone(),
             sender: self.sender.clone(),
             keyring: self.keyring.clone(),
+            traces: self.traces.clone(),
             budget: Budget::new(self.config.memory_budget),
             owner: self.owner.clone(),
             kafka_component: self.kafka.clone(),

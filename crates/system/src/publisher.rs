@@ -14,13 +14,14 @@ use std::sync::{Arc, OnceLock};
 use anyhow::{Context, bail};
 use common::kafka::{KafkaArgs, Trouble, quiet_log};
 use metrics::{Counter, counter, describe_counter};
-use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{BaseRecord, ProducerContext, ThreadedProducer};
+use rdkafka::{ClientContext, Message};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
+use traces::{Span, SpanKind, Traces};
 
 use crate::reading::Reading;
 use crate::record;
@@ -40,6 +41,14 @@ pub struct Publisher {
     topic: String,
     slots: Arc<Semaphore>,
     tally: Arc<Tally>,
+    traces: Traces,
+}
+
+/// What an event has until the broker has answered for it.
+struct Handed {
+    /// Given back with it.
+    _slot: OwnedSemaphorePermit,
+    span: Option<Span>,
 }
 
 /// What was taken, and what the broker said so far. It outlives the producer.
@@ -58,7 +67,7 @@ impl Publisher {
     ///
     /// # Errors
     /// That librdkafka refuses the settings.
-    pub fn new(kafka: &KafkaArgs) -> anyhow::Result<Self> {
+    pub fn new(kafka: &KafkaArgs, traces: Traces) -> anyhow::Result<Self> {
         let tally = Arc::<Tally>::default();
         let producer = kafka
             .client_config("system")
@@ -78,6 +87,7 @@ impl Publisher {
             topic: kafka.kafka_topic.clone(),
             slots: Arc::new(Semaphore::new(SLOTS as usize)),
             tally,
+            traces,
         })
     }
 
@@ -90,15 +100,29 @@ impl Publisher {
         let slot = slot.expect("the slots are never closed");
         self.check()?;
         let value = record::value(reading);
-        let record = BaseRecord::with_opaque_to(&self.topic, Box::new(slot))
+        let span = self.span(reading);
+        let traceparent = span.as_ref().map(Span::traceparent);
+        let handed = Handed { _slot: slot, span };
+        let record = BaseRecord::with_opaque_to(&self.topic, Box::new(handed))
             .key(&*reading.city)
             .payload(&value)
-            .headers(record::headers());
+            .headers(record::headers(traceparent.as_deref()));
         self.tally.handed.fetch_add(1, Ordering::Relaxed);
         self.producer
             .send(record)
             .map_err(|(error, _)| error)
             .context("giving an event to the Kafka producer")
+    }
+
+    /// A trace begins with each event.
+    fn span(&self, reading: &Reading) -> Option<Span> {
+        let name = || format!("publish {}", self.topic);
+        let mut span = self.traces.begin(SpanKind::Producer, None, name)?;
+        span.set("messaging.system", "kafka");
+        span.set("messaging.operation.name", "publish");
+        span.set("messaging.destination.name", self.topic.clone());
+        span.set("messaging.kafka.message.key", String::from(&*reading.city));
+        Some(span)
     }
 
     /// Whether all is well so far.
@@ -178,9 +202,12 @@ impl Reports {
 }
 
 impl ProducerContext for Reports {
-    type DeliveryOpaque = Box<OwnedSemaphorePermit>;
+    type DeliveryOpaque = Box<Handed>;
 
-    fn delivery(&self, result: &DeliveryResult<'_>, slot: Self::DeliveryOpaque) {
+    fn delivery(&self, result: &DeliveryResult<'_>, mut handed: Self::DeliveryOpaque) {
+        if let Some(span) = &mut handed.span {
+            tell(span, result);
+        }
         match result {
             Ok(_) => {
                 self.tally.acknowledged.fetch_add(1, Ordering::Relaxed);
@@ -190,7 +217,21 @@ impl ProducerContext for Reports {
                 .tally
                 .fail(format!("an event was not published: {error}")),
         }
-        drop(slot);
+        // The slot is free, and the span has ended.
+        drop(handed);
+    }
+}
+
+fn tell(span: &mut Span, result: &DeliveryResult<'_>) {
+    match result {
+        Ok(message) => {
+            span.set(
+                "messaging.destination.partition.id",
+                message.partition().to_string(),
+            );
+            span.set("messaging.kafka.offset", message.offset());
+        }
+        Err((error, _)) => span.fail(error.to_string()),
     }
 }
 
@@ -237,7 +278,7 @@ mod tests {
             kafka_topic: "updates".into(),
             security: KafkaSecurity::default(),
         };
-        (Publisher::new(&kafka).unwrap(), cluster)
+        (Publisher::new(&kafka, Traces::off()).unwrap(), cluster)
     }
 
     async fn publish(publisher: &Publisher, count: u32) {

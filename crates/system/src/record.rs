@@ -20,38 +20,36 @@ pub fn value(reading: &Reading) -> Vec<u8> {
     serde_json::to_vec(&event).expect("an event has nothing that JSON lacks")
 }
 
-/// The headers of a record; each begins a trace of its own.
-pub fn headers() -> OwnedHeaders {
-    OwnedHeaders::new_with_capacity(2)
-        .insert(Header {
-            key: "content-type",
-            value: Some("application/json"),
-        })
-        .insert(Header {
+/// The headers of a record: what it is, and the trace that its publishing is in, if that is told.
+pub fn headers(traceparent: Option<&str>) -> OwnedHeaders {
+    let headers = OwnedHeaders::new_with_capacity(2).insert(Header {
+        key: "content-type",
+        value: Some("application/json"),
+    });
+    match traceparent {
+        Some(_) => headers.insert(Header {
             key: TRACEPARENT,
-            value: Some(&traceparent(rand::random(), rand::random())),
-        })
-}
-
-/// W3C Trace Context, version 00, sampled. Neither id may be 0.
-fn traceparent(trace_id: u128, parent_id: u64) -> String {
-    format!("00-{:032x}-{:016x}-01", trace_id.max(1), parent_id.max(1))
+            value: traceparent,
+        }),
+        None => headers,
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use rdkafka::message::Headers;
+
     use super::*;
 
     #[test]
-    fn a_traceparent_is_never_the_invalid_one() {
-        assert_eq!(
-            traceparent(0, 0),
-            "00-00000000000000000000000000000001-0000000000000001-01"
-        );
-        assert_eq!(
-            traceparent(u128::MAX, 0x00f0_67aa_0ba9_02b7),
-            "00-ffffffffffffffffffffffffffffffff-00f067aa0ba902b7-01"
-        );
+    fn a_record_is_in_a_trace_only_where_there_is_one() {
+        let names = |headers: OwnedHeaders| -> Vec<_> {
+            let names = headers.iter().map(|header| header.key.to_owned());
+            names.collect()
+        };
+        assert_eq!(names(headers(None)), ["content-type"]);
+        let traced = names(headers(Some("00-1-2-01")));
+        assert_eq!(traced, ["content-type", TRACEPARENT]);
     }
 
     #[test]

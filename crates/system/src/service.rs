@@ -17,6 +17,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use traces::Traces;
 
 use crate::config::Config;
 use crate::pacing::Pace;
@@ -32,6 +33,7 @@ pub struct Service {
     source: Source,
     admin: TcpListener,
     metrics: PrometheusHandle,
+    traces: Traces,
 }
 
 impl Service {
@@ -39,13 +41,18 @@ impl Service {
     ///
     /// # Errors
     /// What is wrong with the settings or the recording, or that the port is in use.
-    pub async fn new(config: Config, metrics: PrometheusHandle) -> anyhow::Result<Self> {
+    pub async fn new(
+        config: Config,
+        metrics: PrometheusHandle,
+        traces: Traces,
+    ) -> anyhow::Result<Self> {
         config.kafka.check()?;
         Ok(Self {
             source: source(&config).await?,
             admin: probes::bind(config.admin_listen).await?,
             config,
             metrics,
+            traces,
         })
     }
 
@@ -61,7 +68,7 @@ impl Service {
         let routes = probes::router(readiness, Liveness::default(), self.metrics);
         let mut tasks = JoinSet::new();
         tasks.spawn(probes::serve(self.admin, routes, closing.clone()));
-        let publishing = publish(self.config, self.source, kafka, stop.clone());
+        let publishing = publish((self.config, self.source), self.traces, kafka, stop.clone());
         let closing = closing.drop_guard();
         tasks.spawn(async move {
             let published = publishing.await;
@@ -94,15 +101,15 @@ fn simulation(config: &Config) -> Simulation {
 }
 
 async fn publish(
-    config: Config,
-    source: Source,
+    (config, source): (Config, Source),
+    traces: Traces,
     kafka: Component,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     if !topic::create(&config.kafka, config.partitions, &kafka, &stop).await? {
         return report(&Tally::default());
     }
-    let publisher = Publisher::new(&config.kafka)?;
+    let publisher = Publisher::new(&config.kafka, traces)?;
     let tally = publisher.tally();
     let result = tokio::select! {
         result = feed_and_drain(&config, source, &publisher, &stop) => result,

@@ -1,29 +1,8 @@
 //! `/livez` of a processor one thread of which stands still while all others go on, as where it waits
 //! for a lock that nobody gives back.
 
+use e2e::held::Held;
 use e2e::stage::{Stage, until};
-use nix::sys::ptrace;
-use nix::sys::wait::{WaitPidFlag, waitpid};
-use nix::unistd::Pid;
-
-/// A thread that is held, as by a debugger, until this is dropped. A signal would hold the whole
-/// process. It goes on by the thread that holds it only.
-struct Held(Pid);
-
-impl Held {
-    fn new(thread: i32) -> Self {
-        let thread = Pid::from_raw(thread);
-        ptrace::attach(thread).unwrap();
-        waitpid(thread, Some(WaitPidFlag::__WALL)).unwrap();
-        Self(thread)
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        ptrace::detach(self.0, None).unwrap();
-    }
-}
 
 #[tokio::test]
 async fn a_poll_thread_that_stands_still_is_named_until_it_comes_around() {

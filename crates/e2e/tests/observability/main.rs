@@ -7,6 +7,7 @@
 )]
 
 mod liveness;
+mod traces;
 
 use std::collections::BTreeSet;
 use std::io::Write;

@@ -6,6 +6,7 @@ use chrono::Utc;
 use metrics::{counter, histogram};
 use outbound::{Attempt, Verdict};
 use tokio::time::Instant;
+use traces::Span;
 use tracing::Instrument;
 
 use super::{Engine, Flying};
@@ -13,6 +14,7 @@ use crate::delivery::{Delivery, Outcome, Source};
 use crate::lanes::Turn;
 use crate::observe;
 use crate::recorder::{Entry, Settled};
+use crate::spans;
 use crate::subscription::Subscription;
 
 impl Engine {
@@ -44,15 +46,22 @@ impl Engine {
             event.id = delivery.event.id,
             subscription.id = %subscription.id,
             attempt = number,
+            trace_id = delivery.event.trace_id(),
         );
+        let told = spans::attempt(&self.settings.traces, &delivery, &subscription);
         let (to, event, replay) = (
             subscription.clone(),
             delivery.event.clone(),
             delivery.replay,
         );
         let attempting = async move {
-            let outgoing = event.outgoing(number, replay);
+            let traceparent = told.as_ref().map(Span::traceparent);
+            let mut outgoing = event.outgoing(number, replay);
+            outgoing.traceparent = traceparent.as_deref().or(outgoing.traceparent);
             let attempt = sender.attempt(&to.target, &outgoing).await;
+            if let Some(told) = told {
+                spans::attempted(told, &attempt);
+            }
             tracing::debug!(verdict = ?attempt.verdict, failure = ?attempt.failure, "attempted");
             attempt
         };
@@ -223,6 +232,7 @@ fn observe_attempt(delivery: &Delivery, attempt: &Attempt, outcome: Outcome) {
             attempts = delivery.attempts + 1,
             reason = reason.label(),
             failure = ?attempt.failure,
+            trace_id = delivery.event.trace_id(),
             "a delivery is dead",
         );
     }

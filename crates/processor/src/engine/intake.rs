@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use common::event::trace_id;
 use common::store::circuits::Circuit;
 use common::store::pending_deliveries::Claimed;
 use metrics::counter;
@@ -18,6 +19,7 @@ use crate::event::{self, Event, Record, Subject};
 use crate::filtered::Filtered;
 use crate::observe;
 use crate::recorder::{Entry, NoEvent};
+use crate::spans;
 use crate::subscription::Subscription;
 
 impl Engine {
@@ -35,7 +37,8 @@ impl Engine {
         }
     }
 
-    fn queue_for_all(&mut self, record: Record, id: String, subject: &Subject) {
+    fn queue_for_all(&mut self, mut record: Record, id: String, subject: &Subject) {
+        let mut span = spans::fan_out(&self.settings, &record, &id);
         let at = record.ticket();
         let (partition, epoch, offset) = (at.partition, at.epoch, at.offset);
         let mut wanted = self.index.matches(subject);
@@ -53,6 +56,13 @@ impl Engine {
             at,
             deliveries: wanted.len(),
         });
+        if let Some(span) = &mut span {
+            span.set(
+                "deliveries",
+                i64::try_from(wanted.len()).unwrap_or(i64::MAX),
+            );
+            record.traceparent = Some(span.traceparent());
+        }
         let event = Arc::new(event_of(record, id, subject));
         for subscription in wanted {
             let delivery = Delivery {
@@ -78,6 +88,7 @@ impl Engine {
             partition = record.partition,
             offset = record.offset,
             why,
+            trace_id = record.traceparent.as_deref().and_then(trace_id),
             "a record is no event"
         );
         let at = record.ticket();

@@ -45,6 +45,7 @@ impl Outside {
             fenced: mpsc::channel(1).1,
         };
         let settings = Settings {
+            traces: traces::Traces::off(),
             topic: "updates".into(),
             kind: Kind::Readings,
             owner: "us".into(),
