@@ -7,7 +7,6 @@ use tokio::time::Instant;
 
 use crate::connection::Connection;
 use crate::control::Control;
-use crate::oauth2::Postponed;
 use crate::verdict::{Failure, Verdict};
 
 /// One POST, and what it means.
@@ -90,13 +89,10 @@ impl Attempt {
         }
     }
 
-    /// One that was not made, since no token was to be had for it.
-    pub(crate) fn postponed(postponed: Postponed, started_at: Instant) -> Self {
-        let failure = Failure::Token(postponed.failure);
+    /// One that was not made, since it lacked what the receiver knows us by.
+    pub(crate) fn postponed(failure: Failure, after: Duration, started_at: Instant) -> Self {
         Self {
-            verdict: Verdict::Postponed {
-                after: postponed.after,
-            },
+            verdict: Verdict::Postponed { after },
             ..Self::failed(failure, started_at, started_at.elapsed())
         }
     }

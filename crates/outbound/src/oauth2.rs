@@ -25,7 +25,6 @@ use secrecy::ExposeSecret;
 
 pub use self::error::{ErrorCode, TokenError, TokenFailure};
 pub use self::response::Grant;
-pub(crate) use self::source::Bearer;
 pub(crate) use self::tokens::{Postponed, Renewal, Tokens};
 
 use self::assertion::SigningKey;

@@ -69,12 +69,7 @@ impl Sender {
             return failed(Failure::ClientCertificate);
         }
         let deadline = Instant::now() + target.timeout;
-        let token = match self.token(target, deadline).await {
-            Ok(token) => token,
-            Err(postponed) => return failed(Failure::Token(postponed.failure)),
-        };
-        let request = request(target, token.map(|token| token.header), rate);
-        match timeout_at(deadline, self.by(target).send(request)).await {
+        match timeout_at(deadline, self.answer(target, rate, deadline)).await {
             Ok(Ok((status, headers))) => permission(
                 status,
                 &headers,
@@ -85,6 +80,25 @@ impl Sender {
             Ok(Err(failure)) => failed(failure),
             Err(_) => failed(Failure::Timeout),
         }
+    }
+
+    /// What the target answers, if it answers.
+    async fn answer(
+        &self,
+        target: &Target,
+        rate: Option<NonZeroU32>,
+        deadline: Instant,
+    ) -> Result<(StatusCode, HeaderMap), Failure> {
+        let sender = self.by(target);
+        let ask = |token| sender.send(request(target, token, rate));
+        let Some(client) = &target.client else {
+            return ask(None).await;
+        };
+        let refused = |answer: &Result<_, _>| matches!(answer, Ok((StatusCode::UNAUTHORIZED, _)));
+        let authorized = self.authorized(client, deadline, |token| ask(Some(token)), refused);
+        authorized
+            .await
+            .map_err(|postponed| Failure::Token(postponed.failure))?
     }
 }
 

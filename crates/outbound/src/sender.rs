@@ -28,7 +28,7 @@ use crate::attempt::Attempt;
 use crate::connection::Connection;
 use crate::connector::{Connector, Settings};
 use crate::egress::Egress;
-use crate::oauth2::{self, Bearer, Grant, Postponed, Renewal, TokenError, Tokens};
+use crate::oauth2::{self, Grant, Postponed, Renewal, TokenError, Tokens};
 use crate::outgoing::Outgoing;
 use crate::payload::Payload;
 use crate::redaction::redact;
@@ -47,6 +47,9 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// How many idle connections are kept to one host.
 const IDLE_PER_HOST: usize = 64;
+
+/// How long a delivery waits for a certificate in the place of one that has expired.
+const WAIT_FOR_CERTIFICATE: Duration = Duration::from_secs(10);
 
 /// How connections are opened, within the attempt's deadline, and how many are kept.
 pub(crate) const SETTINGS: Settings = Settings {
@@ -125,10 +128,15 @@ impl Sender {
         let Some(identity) = &target.identity else {
             return Cow::Borrowed(self);
         };
-        Cow::Owned(self.identified.get(identity, || {
+        let make = || {
             let connector = self.connector.with_identity(identity);
             self.alike(self.idle_per_host, connector)
-        }))
+        };
+        Cow::Owned(match self.idle_per_host {
+            // It keeps no connection, so there is nothing to keep it for.
+            0 => make(),
+            _ => self.identified.get(identity, make),
+        })
     }
 
     /// One request over a fresh connection, and the head of its response.
@@ -141,55 +149,51 @@ impl Sender {
         Ok((head.status, head.headers))
     }
 
-    /// Posts to the target. Where we would show a certificate that has expired, nothing is sent. Where
-    /// the target needs a token, and refuses the one that was held, it is asked once more with
-    /// another.
+    /// Posts to the target. Where we would show a certificate that has expired, nothing is sent, and
+    /// the attempt is postponed. Where the target needs a token, and refuses the one that was held,
+    /// it is asked once more with another.
     pub async fn attempt(&self, target: &Target, outgoing: &Outgoing<'_>) -> Attempt {
         let started_at = Instant::now();
         if target.shows_expired(Utc::now()) {
-            return Attempt::failed(Failure::ClientCertificate, started_at, Duration::ZERO);
+            return Attempt::postponed(
+                Failure::ClientCertificate,
+                WAIT_FOR_CERTIFICATE,
+                started_at,
+            );
         }
         let Some(client) = &target.client else {
             return self.once(target, outgoing, None, started_at).await;
         };
-        let authorized = self.authorized(target, client, outgoing, started_at);
-        let attempt = authorized.await;
-        attempt.unwrap_or_else(|postponed| Attempt::postponed(postponed, started_at))
+        let post = |token: HeaderValue| async move {
+            let token = Some(&token);
+            self.once(target, outgoing, token, started_at).await
+        };
+        let refused = |attempt: &Attempt| attempt.status == Some(StatusCode::UNAUTHORIZED.as_u16());
+        let deadline = started_at + target.timeout;
+        let authorized = self.authorized(client, deadline, post, refused);
+        authorized
+            .await
+            .unwrap_or_else(|Postponed { after, failure }| {
+                Attempt::postponed(Failure::Token(failure), after, started_at)
+            })
     }
 
-    async fn authorized(
+    /// What comes of sending with a token of that client; with another where the first is refused.
+    pub(crate) async fn authorized<T, F: Future<Output = T>>(
         &self,
-        target: &Target,
         client: &oauth2::Client,
-        outgoing: &Outgoing<'_>,
-        started_at: Instant,
-    ) -> Result<Attempt, Postponed> {
-        let deadline = started_at + target.timeout;
+        deadline: Instant,
+        send: impl Fn(HeaderValue) -> F,
+        refused: impl Fn(&T) -> bool,
+    ) -> Result<T, Postponed> {
         let token = self.tokens.token(client, deadline).await?;
-        let with = |token: Bearer| async move {
-            let header = Some(&token.header);
-            let attempt = self.once(target, outgoing, header, started_at).await;
-            (attempt, token)
-        };
-        let (first, token) = with(token).await;
-        if first.status != Some(StatusCode::UNAUTHORIZED.as_u16()) {
+        let first = send(token.header.clone()).await;
+        if !refused(&first) {
             return Ok(first);
         }
         match self.tokens.renewed(client, &token, deadline).await? {
-            Renewal::Token(another) => Ok(with(another).await.0),
+            Renewal::Token(another) => Ok(send(another.header).await),
             Renewal::Stands => Ok(first),
-        }
-    }
-
-    /// What requests to that target carry, if it needs a token.
-    pub(crate) async fn token(
-        &self,
-        target: &Target,
-        deadline: Instant,
-    ) -> Result<Option<Bearer>, Postponed> {
-        match &target.client {
-            Some(client) => self.tokens.token(client, deadline).await.map(Some),
-            None => Ok(None),
         }
     }
 

@@ -3,13 +3,17 @@
 use std::collections::HashSet;
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
 
 use axum::Router;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::routing::post;
 use axum::serve::Listener;
+use chrono::{DateTime, Utc};
+use e2e::program::Program;
 use e2e::stage::{Stage, until};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::crypto::ring::default_provider;
@@ -24,6 +28,9 @@ use tokio_rustls::server::TlsStream;
 
 const EVENTS: usize = 10;
 
+/// How long a certificate lives that is to expire: longer than it takes to subscribe.
+const LIFE: Duration = Duration::from_secs(10);
+
 /// Who signs certificates.
 struct Authority(CertifiedIssuer<'static, KeyPair>);
 
@@ -34,21 +41,27 @@ impl Authority {
         Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
     }
 
-    fn certificate(&self, name: &str) -> (rcgen::Certificate, KeyPair) {
+    fn certificate(&self, name: &str, life: Duration) -> (rcgen::Certificate, KeyPair) {
         let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new([name.to_owned()]).unwrap();
+        let mut params = CertificateParams::new([name.to_owned()]).unwrap();
+        params.not_after = (SystemTime::now() + life).into();
         (params.signed_by(&key, &self.0).unwrap(), key)
     }
 
     /// One for a client: as the API takes it, and as a receiver sees it.
     fn identity(&self) -> (Value, Vec<u8>) {
-        let (certificate, key) = self.certificate("hooks.example");
+        self.identity_for(Duration::from_hours(1))
+    }
+
+    /// The same, that is valid so long.
+    fn identity_for(&self, life: Duration) -> (Value, Vec<u8>) {
+        let (certificate, key) = self.certificate("hooks.example", life);
         let pem = json!({"certificate": certificate.pem(), "private_key": key.serialize_pem()});
         (pem, certificate.der().to_vec())
     }
 
     fn acceptor(&self) -> TlsAcceptor {
-        let (certificate, key) = self.certificate("localhost");
+        let (certificate, key) = self.certificate("localhost", Duration::from_hours(1));
         let mut roots = RootCertStore::empty();
         roots.add(self.0.der().clone()).unwrap();
         let provider = Arc::new(default_provider());
@@ -125,58 +138,115 @@ async fn receive(State(seen): State<Seen>, headers: HeaderMap) {
     seen.lock().events.insert(id);
 }
 
+/// An authority whom processors trust by that file, and a receiver that knows whom it certified.
+struct Known {
+    authority: Authority,
+    file: PathBuf,
+    url: String,
+    seen: Seen,
+    _serving: JoinSet<()>,
+}
+
+impl Known {
+    async fn new() -> Self {
+        let authority = Authority::new();
+        let file = std::env::temp_dir().join(format!("{}.pem", uuid::Uuid::new_v4()));
+        std::fs::write(&file, authority.0.pem()).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let seen = Seen::default();
+        let door = Door {
+            listener,
+            acceptor: authority.acceptor(),
+            seen: seen.clone(),
+        };
+        let routes = Router::new().route("/", post(receive));
+        let routes = routes.with_state(seen.clone());
+        let mut serving = JoinSet::new();
+        serving.spawn(async move { axum::serve(door, routes).await.unwrap() });
+        Self {
+            authority,
+            file,
+            url: format!("https://localhost:{port}/"),
+            seen,
+            _serving: serving,
+        }
+    }
+
+    /// Subscribes, showing that; the subscription's path.
+    async fn subscribe(&self, stage: &Stage, identity: &Value) -> String {
+        let new = json!({"name": "a", "url": self.url, "client_certificate": identity});
+        let made = stage.post("/subscriptions", &new).await;
+        format!("/subscriptions/{}", made["id"].as_str().unwrap())
+    }
+
+    fn processor(&self, stage: &Stage, retries: &str) -> Program {
+        let trusted = ("EGRESS_CA_FILE", self.file.to_str().unwrap());
+        stage.processor(&[("RETRY_SCHEDULE", retries), trusted])
+    }
+}
+
+impl Drop for Known {
+    fn drop(&mut self) {
+        drop(std::fs::remove_file(&self.file));
+    }
+}
+
+async fn show(stage: &Stage, path: &str, identity: &Value) {
+    let change = json!({"client_certificate": identity});
+    let patched = stage.patch(path, &change).await;
+    assert!(patched["client_certificate"]["subject"].is_string());
+}
+
+async fn until_refused(stage: &Stage, path: &str) {
+    until("its certificate is of no use", async || {
+        let circuit = stage.get(path).await["circuit"].clone();
+        circuit["state"] == "open" && circuit["last_failure"] == "client_certificate"
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn whom_a_receiver_does_not_know_waits_until_it_shows_another_certificate() {
-    let authority = Authority::new();
-    let file = std::env::temp_dir().join(format!("{}.pem", uuid::Uuid::new_v4()));
-    std::fs::write(&file, authority.0.pem()).unwrap();
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!(
-        "https://localhost:{}/",
-        listener.local_addr().unwrap().port()
-    );
-    let seen = Seen::default();
-    let door = Door {
-        listener,
-        acceptor: authority.acceptor(),
-        seen: seen.clone(),
-    };
-    let mut serving = JoinSet::new();
-    let routes = Router::new()
-        .route("/", post(receive))
-        .with_state(seen.clone());
-    serving.spawn(async move { axum::serve(door, routes).await.unwrap() });
-
-    let stage = Stage::new().await;
-    let (first, as_first) = authority.identity();
-    let new = json!({"name": "a", "url": url, "client_certificate": first});
-    let made = stage.post("/subscriptions", &new).await;
-    let path = format!("/subscriptions/{}", made["id"].as_str().unwrap());
-    let retries = ("RETRY_SCHEDULE", "1s,1s,1s,1s,1s,1s,1s,1s,1s,1s");
-    let trusted = ("EGRESS_CA_FILE", file.to_str().unwrap());
-    let _processor = stage.processor(&[retries, trusted]);
+    let (known, stage) = (Known::new().await, Stage::new().await);
+    let (first, as_first) = known.authority.identity();
+    let path = known.subscribe(&stage, &first).await;
+    let _processor = known.processor(&stage, "1s,1s,1s,1s,1s,1s,1s,1s,1s,1s");
+    let seen = &known.seen;
     stage.system(EVENTS, 100).ended().await;
     until("the first is known", async || seen.events() == EVENTS).await;
     assert!(seen.knows(&as_first));
 
-    let show = async |identity: &Value| {
-        let patched = stage
-            .patch(&path, &json!({"client_certificate": identity}))
-            .await;
-        assert!(patched["client_certificate"]["subject"].is_string());
-    };
     let (strangers, as_stranger) = Authority::new().identity();
-    show(&strangers).await;
+    show(&stage, &path, &strangers).await;
     stage.system(EVENTS, 100).ended().await;
-    until("a stranger is refused", async || {
-        let shown = stage.get(&path).await;
-        shown["circuit"]["last_failure"] == json!("client_certificate")
-    })
-    .await;
-    let (second, as_second) = authority.identity();
-    show(&second).await;
+    until_refused(&stage, &path).await;
+    let (second, as_second) = known.authority.identity();
+    show(&stage, &path, &second).await;
     until("the second is known", async || seen.knows(&as_second)).await;
     until("nothing is lost", async || seen.events() == 2 * EVENTS).await;
     assert!(!seen.knows(&as_stranger));
-    std::fs::remove_file(file).unwrap();
+}
+
+#[tokio::test]
+async fn one_that_has_expired_uses_up_no_attempt() {
+    let (known, stage) = (Known::new().await, Stage::new().await);
+    let (old, as_old) = known.authority.identity_for(LIFE);
+    let path = known.subscribe(&stage, &old).await;
+    until("it has expired", async || {
+        let shown = stage.get(&path).await["client_certificate"]["not_after"].clone();
+        shown.as_str().unwrap().parse::<DateTime<Utc>>().unwrap() < Utc::now()
+    })
+    .await;
+    // One retry only: what was attempted in vain twice would be dead.
+    let _processor = known.processor(&stage, "1s");
+    stage.system(EVENTS, 100).ended().await;
+    until_refused(&stage, &path).await;
+    let (new, as_new) = known.authority.identity();
+    show(&stage, &path, &new).await;
+    until("all arrived", async || known.seen.events() == EVENTS).await;
+    assert!(known.seen.knows(&as_new) && !known.seen.knows(&as_old));
+    assert!(stage.dead_letters().await.is_empty());
+    let failed = "SELECT count(*) FROM attempts WHERE number > 1 OR failure IS NOT NULL";
+    assert_eq!(stage.count(failed).await, 0);
 }

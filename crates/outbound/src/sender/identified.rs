@@ -15,6 +15,9 @@ use crate::identity::{ClientIdentity, Digest};
 /// After how long without an attempt one is forgotten; by then its connections are closed.
 const FORGOTTEN_AFTER: Duration = Duration::from_mins(10);
 
+/// How many are kept; beyond that the one that was idle for longest is forgotten.
+const KEPT: usize = 10_000;
+
 /// Those in use.
 #[derive(Debug, Default)]
 pub(super) struct Identified(Mutex<HashMap<Digest, Kept>>);
@@ -35,6 +38,11 @@ impl Identified {
             return kept.sender.clone();
         }
         all.retain(|_, kept| now - kept.used_at < FORGOTTEN_AFTER);
+        if all.len() >= KEPT {
+            let oldest = all.iter().min_by_key(|(_, kept)| kept.used_at);
+            let oldest = oldest.map(|(digest, _)| *digest);
+            oldest.and_then(|digest| all.remove(&digest));
+        }
         let sender = make();
         let kept = Kept {
             sender: sender.clone(),
@@ -42,5 +50,10 @@ impl Identified {
         };
         all.insert(*identity.digest(), kept);
         sender
+    }
+
+    #[cfg(test)]
+    pub(super) fn count(&self) -> usize {
+        self.0.lock().unwrap().len()
     }
 }

@@ -17,7 +17,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use rustls::crypto::ring;
 use rustls::{ClientConfig, RootCertStore};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use super::*;
@@ -124,8 +124,23 @@ impl Receiver {
 
 /// Reads to the end of the body `{}`.
 async fn request(stream: &mut (impl AsyncRead + Unpin)) -> String {
+    read_until(stream, b"\r\n\r\n{}").await
+}
+
+/// What a receiver says that permits everything.
+const PERMITTED: &[u8] =
+    b"HTTP/1.1 200 OK\r\nwebhook-allowed-origin: *\r\ncontent-length: 0\r\n\r\n";
+
+/// Takes a connection over which deliveries are asked for, and answers that; what was asked.
+async fn asked(mut stream: impl AsyncRead + AsyncWrite + Unpin, bytes: &[u8]) -> String {
+    let asked = read_until(&mut stream, b"\r\n\r\n").await;
+    stream.write_all(bytes).await.unwrap();
+    asked
+}
+
+async fn read_until(stream: &mut (impl AsyncRead + Unpin), end: &[u8]) -> String {
     let mut request = Vec::new();
-    while !request.ends_with(b"\r\n\r\n{}") {
+    while !request.ends_with(end) {
         assert_ne!(stream.read_buf(&mut request).await.unwrap(), 0);
     }
     String::from_utf8(request).unwrap().to_lowercase()

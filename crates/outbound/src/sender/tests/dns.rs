@@ -7,6 +7,7 @@ use tokio::net::UdpSocket;
 use tokio::task::JoinSet;
 
 use super::*;
+use crate::permission::{NotPermitted, Permission};
 use crate::verdict::Verdict;
 
 const TYPE_A: u8 = 1;
@@ -113,6 +114,23 @@ async fn a_name_that_means_something_else_the_next_time_does_not_lead_there() {
         assert_eq!(next.verdict, Verdict::Retry { after: None });
         assert!(left_alone);
     }
+}
+
+#[tokio::test]
+async fn nor_does_a_handshake() {
+    let dns = Dns::new(&[&[GOOD], &[VICTIM]]).await;
+    let (receiver, victim) = receiver_and_victim().await;
+    let (sender, to) = (dns.sender("127.0.0.2"), receiver.target());
+    let answering = async {
+        let (stream, _) = receiver.listener.accept().await.unwrap();
+        asked(stream, PERMITTED).await
+    };
+    let (first, asked) = tokio::join!(sender.ask(&to, None), answering);
+    assert_eq!(first, Ok(Permission { rate: None }));
+    assert!(asked.starts_with("options /hook "), "{asked}");
+    let (next, left_alone) = tokio::join!(sender.ask(&to, None), victim.is_left_alone());
+    assert_eq!(next, Err(NotPermitted::Failed(Failure::BlockedAddress)));
+    assert!(left_alone);
 }
 
 #[tokio::test]

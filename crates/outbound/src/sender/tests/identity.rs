@@ -7,6 +7,7 @@ use rustls::server::danger::ClientCertVerifier;
 use super::tls::{Authority, answer};
 use super::*;
 use crate::identity::{ClientIdentity, InvalidIdentity};
+use crate::permission::{NotPermitted, Permission};
 use crate::verdict::Verdict;
 
 /// A certificate by that authority that is valid until that year, and its key, in PEM.
@@ -64,7 +65,47 @@ async fn one_that_has_expired_is_shown_to_nobody() {
     to.identify(identity(&Authority::new(), 2020));
     let attempt = post(&sender(), &to).await;
     assert_eq!(attempt.failure, Some(Failure::ClientCertificate));
+    // It waits for another, however few attempts it has.
+    let after = Duration::from_secs(10);
+    assert_eq!(attempt.verdict, Verdict::Postponed { after });
+    let asked = sender().ask(&to, None).await;
+    let failed = NotPermitted::Failed(Failure::ClientCertificate);
+    assert_eq!(asked, Err(failed));
     assert!(receiver.is_left_alone().await);
+}
+
+#[tokio::test]
+async fn a_handshake_shows_it_as_well() {
+    let authority = Authority::new();
+    let acceptor = authority.asking("localhost", clients(&authority));
+    let sender = authority.sender();
+    let receiver = Receiver::new().await;
+    let port = receiver.listener.local_addr().unwrap().port();
+    let mut to = target(&format!("https://localhost:{port}/"), LONG);
+    let answering = async || {
+        let (tcp, _) = receiver.listener.accept().await.unwrap();
+        let stream = acceptor.accept(tcp).await.ok()?;
+        Some(asked(stream, PERMITTED).await)
+    };
+    let (refused, asked) = tokio::join!(sender.ask(&to, None), answering());
+    let failed = NotPermitted::Failed(Failure::ClientCertificate);
+    assert_eq!((refused, asked), (Err(failed), None));
+    to.identify(identity(&authority, 2099));
+    let (permitted, asked) = tokio::join!(sender.ask(&to, None), answering());
+    assert_eq!(permitted, Ok(Permission { rate: None }));
+    assert!(asked.unwrap().starts_with("options / "));
+}
+
+#[tokio::test]
+async fn who_keeps_no_connection_keeps_no_identity_either() {
+    let (sender, receiver) = (sender(), Receiver::new().await);
+    let mut to = receiver.target();
+    to.identify(identity(&Authority::new(), 2099));
+    for (sender, kept) in [(&sender.unpooled(), 0), (&sender, 1)] {
+        let (attempt, _) = tokio::join!(post(sender, &to), receiver.answer(OK));
+        assert_eq!(attempt.verdict, Verdict::Delivered);
+        assert_eq!(sender.identified.count(), kept);
+    }
 }
 
 #[tokio::test]

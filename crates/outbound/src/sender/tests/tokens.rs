@@ -11,6 +11,7 @@ use super::identity::identity;
 use super::tls::Authority;
 use super::*;
 use crate::oauth2::Client;
+use crate::permission::Permission;
 use crate::verdict::Verdict;
 
 const UNAUTHORIZED: &[u8] = b"HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\n\r\n";
@@ -163,6 +164,30 @@ async fn a_token_that_is_refused_is_renewed_once_and_the_post_is_made_once_more(
         assert_eq!(attempt.failure, Some(Failure::Http4xx));
         assert_eq!(attempt.verdict, Verdict::Retry { after: None });
     }
+    assert_eq!(endpoint.requests(), 2);
+}
+
+#[tokio::test]
+async fn so_it_is_where_the_receiver_is_asked_for_a_permission() {
+    let (receiver, endpoint) = (Receiver::new().await, TokenEndpoint::giving().await);
+    let (sender, to) = (sender(), authorized(&receiver, &endpoint.url, LONG));
+    let answering = async {
+        let mut tokens = Vec::new();
+        for answer in [UNAUTHORIZED, PERMITTED] {
+            let (stream, _) = receiver.listener.accept().await.unwrap();
+            let asked = asked(stream, answer).await;
+            let header = asked.lines().find(|line| line.starts_with("authorization"));
+            tokens.push(header.unwrap().to_owned());
+        }
+        tokens
+    };
+    let (permitted, tokens) = tokio::join!(sender.ask(&to, None), answering);
+    assert_eq!(permitted, Ok(Permission { rate: None }));
+    let expected = [
+        "authorization: bearer token-1",
+        "authorization: bearer token-2",
+    ];
+    assert_eq!(tokens, expected);
     assert_eq!(endpoint.requests(), 2);
 }
 
