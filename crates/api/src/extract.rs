@@ -122,6 +122,15 @@ fn without_position(error: &serde_json::Error) -> String {
     {
         return format!("unknown variant{}", &message[end + 1..]);
     }
+    // A number in the place of a text may be one as well.
+    for kind in ["integer `", "floating point `"] {
+        if let Some(rest) = message.strip_prefix("invalid type: ")
+            && rest.starts_with(kind)
+            && let Some(end) = rest.rfind("`, expected ")
+        {
+            return echo(&format!("invalid type: a number{}", &rest[end + 1..]));
+        }
+    }
     match (message.find(" string \""), message.rfind("\", expected ")) {
         (Some(from), Some(to)) => {
             let (before, after) = (&message[..from], &message[to + 1..]);

@@ -21,7 +21,8 @@ pub use auth::{NewAuth, SigningSecret};
 pub use certificate::{ClientCertificate, NewClientCertificate};
 pub use headers::Headers;
 pub use policy::{
-    DisableAfter, FilterSource, GracePeriod, MaxAge, MaxInFlight, RateLimit, RetrySchedule, Timeout,
+    DisableAfter, FilterSource, GracePeriod, MAX_RATE, MaxAge, MaxInFlight, RateLimit,
+    RetrySchedule, Timeout,
 };
 pub use signing::{NewKey, SigningAlgorithm};
 pub use verify::{Means, Verify};

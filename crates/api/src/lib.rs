@@ -33,6 +33,7 @@ mod problem;
 mod refusals;
 mod replays;
 mod routes;
+mod seats;
 mod selection;
 mod server;
 mod service;

@@ -9,7 +9,6 @@
 mod feed;
 mod listener;
 mod position;
-mod seats;
 mod told;
 
 use std::sync::Arc;
@@ -33,11 +32,11 @@ use crate::access::Caller;
 use crate::error::ApiError;
 use crate::extract::Path;
 use crate::refusals;
+use crate::seats::Seats;
 use crate::state::AppState;
 use feed::Batch;
 use listener::{Listener, Wants};
 use position::Position;
-use seats::Seats;
 
 /// After how long a stream ends.
 const LIFETIME: Duration = Duration::from_mins(15);

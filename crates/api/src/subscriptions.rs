@@ -30,6 +30,7 @@ use uuid::Uuid;
 use crate::access::Caller;
 use crate::error::{ApiError, OnConstraint};
 use crate::extract::{Json, Path, Query};
+use crate::fields::Means;
 use crate::list::{Page, Part};
 use crate::location::{Location, location};
 use crate::refusals;
@@ -93,7 +94,7 @@ async fn create(
     let (mut draft, key) = new.draft(&app.keyring, id)?;
     draft.settings = owned::new(draft.settings, &caller)?;
     if let Some(means) = means {
-        verify::ask(&app, id, means, &mut draft).await?;
+        verify::ask(&app, &caller, id, means, &mut draft).await?;
     }
     let mut transaction = app.db.begin().await?;
     let row = subscriptions::insert(&mut *transaction, id, &draft.settings)
@@ -155,7 +156,8 @@ async fn get(
 /// Change a subscription
 ///
 /// What is absent stays; `null` clears, or brings the processor's default back. Deliveries follow
-/// within a second; one that is pending goes where the subscription then says. With `verify` the
+/// within a second; one that is pending goes where the subscription then says. Where its circuit is
+/// open, another `url`, `auth`, header or certificate is tried at once. With `verify` the
 /// receiver is asked before, as the subscription is to be; unless it agrees, nothing is changed, and
 /// neither if somebody else has changed it meanwhile (409).
 #[utoipa::path(patch, path = "/subscriptions/{id}", tag = "subscriptions",
@@ -172,15 +174,19 @@ async fn update(
     patch.check(&app.egress)?;
     let drafted = |row: &Row, patch: SubscriptionPatch| {
         let before = Settings::of(row.clone(), sealed(row)?);
+        let means = patch.means();
         let (mut draft, parts) = patch.apply(&app.keyring, row.clone())?;
         draft.settings = owned::changed(&before, draft.settings, &caller)?;
+        if means != Some(Means::Handshake) {
+            verify::within_permission(&before, &draft.settings)?;
+        }
         Ok::<_, ApiError>((before, draft, parts))
     };
     let (mut transaction, (before, draft, parts));
     if let Some(means) = patch.means() {
         let seen = caller.reach(subscriptions::get(&app.db, id).await?)?;
         let mut asked = drafted(&seen, patch)?;
-        verify::ask(&app, id, means, &mut asked.1).await?;
+        verify::ask(&app, &caller, id, means, &mut asked.1).await?;
         transaction = app.db.begin().await?;
         let row = caller.reach(subscriptions::lock(&mut transaction, id).await?)?;
         verify::unchanged(&row, &seen)?;
@@ -195,6 +201,9 @@ async fn update(
         .on_constraint(NAME_KEY, ApiError::NameTaken)?;
     if let Some(secrets) = &draft.secrets {
         certificates::tell(&mut transaction, id, secrets).await?;
+    }
+    if before.url != draft.settings.url || !parts.is_empty() {
+        circuits::probe_now(&mut *transaction, id).await?;
     }
     let told = told::difference(&before, &draft.settings, &parts);
     audit::insert(&mut transaction, &caller, change("update", id, told)).await?;

@@ -12,20 +12,28 @@ use common::secrets::Keyring;
 use common::store::subscriptions::{Row, Secrets, Settings};
 use outbound::oauth2::{Grant, TokenError};
 use outbound::{Attempt, Egress, NotPermitted, Outgoing, Permission, Sender, Target};
-use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
+use crate::access::Caller;
 use crate::error::ApiError;
+use crate::seats::{Seat, Seats};
 
-/// How many are made at once; others wait for them.
+/// How many are made at once; more are refused, since each holds its request for as long as the
+/// receiver likes.
 const AT_ONCE: usize = 16;
+
+/// How many of these for one owner.
+const AT_ONCE_PER_OWNER: usize = 4;
+
+/// After how long one is worth another try.
+const BUSY: Duration = Duration::from_secs(2);
 
 /// The one tester of this process. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Tester {
     sender: Sender,
     timeout: Duration,
-    places: Arc<Semaphore>,
+    seats: Arc<Seats>,
     origin: Arc<str>,
 }
 
@@ -39,7 +47,7 @@ impl Tester {
         Ok(Self {
             sender: Sender::new(egress)?.unpooled(),
             timeout,
-            places: Arc::new(Semaphore::new(AT_ONCE)),
+            seats: Arc::new(Seats::new(AT_ONCE, AT_ONCE_PER_OWNER)),
             origin: origin.into(),
         })
     }
@@ -47,31 +55,33 @@ impl Tester {
     /// Posts to the subscription's endpoint, whatever its state.
     ///
     /// # Errors
-    /// That the row holds what no request may.
+    /// That the row holds what no request may, or that as many are made as may be.
     pub(crate) async fn attempt(
         &self,
+        caller: &Caller,
         subscription: &Row,
         keyring: &Keyring,
         outgoing: &Outgoing<'_>,
     ) -> Result<Attempt, ApiError> {
         let target = Target::of(subscription, keyring, self.timeout);
-        self.post(target.map_err(ApiError::Internal)?, outgoing)
-            .await
+        let target = target.map_err(ApiError::Internal)?;
+        self.post(caller, target, outgoing).await
     }
 
     /// Asks for a token as the subscription's deliveries do, and says how long that took; `None`
     /// where they need none.
     ///
     /// # Errors
-    /// That the row holds what no request may.
+    /// That the row holds what no request may, or that as many are made as may be.
     pub(crate) async fn token(
         &self,
+        caller: &Caller,
         subscription: &Row,
         keyring: &Keyring,
     ) -> Result<Option<(Result<Grant, TokenError>, Duration)>, ApiError> {
         let target = Target::of(subscription, keyring, self.timeout);
         let target = target.map_err(ApiError::Internal)?;
-        let _place = self.place().await;
+        let _seat = self.seat(caller)?;
         let began_at = Instant::now();
         let result = self.sender.test_token(&target).await;
         Ok(result.map(|result| (result, began_at.elapsed())))
@@ -80,32 +90,34 @@ impl Tester {
     /// Posts to the endpoint of a subscription as it is to be.
     ///
     /// # Errors
-    /// That it holds what no request may.
+    /// That it holds what no request may, or that as many are made as may be.
     pub(crate) async fn try_out(
         &self,
+        caller: &Caller,
         settings: &Settings,
         secrets: &Secrets,
         outgoing: &Outgoing<'_>,
     ) -> Result<Attempt, ApiError> {
         let target = Target::of_draft(settings, secrets, self.timeout);
-        self.post(target.map_err(ApiError::Internal)?, outgoing)
-            .await
+        let target = target.map_err(ApiError::Internal)?;
+        self.post(caller, target, outgoing).await
     }
 
     /// Asks the endpoint of a subscription as it is to be whether it wants deliveries, so many a
     /// minute.
     ///
     /// # Errors
-    /// That it holds what no request may.
+    /// That it holds what no request may, or that as many are made as may be.
     pub(crate) async fn ask(
         &self,
+        caller: &Caller,
         settings: &Settings,
         secrets: &Secrets,
         rate: Option<NonZeroU32>,
     ) -> Result<Result<Permission, NotPermitted>, ApiError> {
         let target = Target::of_draft(settings, secrets, self.timeout);
         let target = target.map_err(ApiError::Internal)?;
-        let _place = self.place().await;
+        let _seat = self.seat(caller)?;
         Ok(self.sender.ask(&target, rate).await)
     }
 
@@ -114,14 +126,22 @@ impl Tester {
         &self.origin
     }
 
-    async fn post(&self, mut to: Target, outgoing: &Outgoing<'_>) -> Result<Attempt, ApiError> {
+    async fn post(
+        &self,
+        caller: &Caller,
+        mut to: Target,
+        outgoing: &Outgoing<'_>,
+    ) -> Result<Attempt, ApiError> {
         to.mark_as_test();
-        let _place = self.place().await;
+        let _seat = self.seat(caller)?;
         Ok(self.sender.attempt(&to, outgoing).await)
     }
 
-    async fn place(&self) -> SemaphorePermit<'_> {
-        let place = self.places.acquire().await;
-        place.expect("nobody closes it")
+    fn seat(&self, caller: &Caller) -> Result<Seat, ApiError> {
+        let seat = Seats::take(&self.seats, caller.owner.clone());
+        seat.ok_or(ApiError::RateLimited {
+            which: "that ask receivers",
+            wait: BUSY,
+        })
     }
 }

@@ -230,7 +230,7 @@ impl TryFrom<SecretString> for FieldValue {
 }
 
 /// A secret that both sides have (Standard Webhooks): `whsec_` and 24 to 64 bytes in base64.
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(try_from = "SecretString")]
 pub struct SigningSecret(SecretString);
 

@@ -40,6 +40,10 @@ impl TryFrom<NewClientCertificate> for ClientCertificate {
                  {MAX_KEY_BYTES} of its key"
             ));
         }
+        // What is no secret to us is shown to who asks for it.
+        if pem.certificate.contains("PRIVATE KEY") {
+            return Err("must have its private key in `private_key` alone".into());
+        }
         let identity = ClientIdentity::from_pem(&pem.certificate, key);
         let identity = identity.map_err(|why| why.to_string())?;
         let (certificate, now) = (identity.certificate(), Utc::now());

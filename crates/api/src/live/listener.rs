@@ -14,9 +14,9 @@ use uuid::Uuid;
 
 use super::feed::Batch;
 use super::position::Position;
-use super::seats::Seat;
 use super::{BEAT, LIFETIME, told};
 use crate::access::Caller;
+use crate::seats::Seat;
 use crate::store::api_keys;
 
 /// How many rows of one batch are told to one listener; of more, evenly so many.

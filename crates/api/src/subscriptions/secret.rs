@@ -85,7 +85,7 @@ async fn rotate(
     let mut rotation = rotation.map(|Json(rotation)| rotation).unwrap_or_default();
     let grace = rotation.grace_period.take();
     let grace = grace.map_or(DEFAULT_GRACE, |grace| TimeDelta::milliseconds(grace.into()));
-    let verified = rotation.verified(&app, &caller, id).await?;
+    let verified = rotation.verified(&app, &caller, id, grace).await?;
     let now = Utc::now();
     let old_until = now + grace;
     let mut transaction = app.db.begin().await?;
@@ -94,13 +94,7 @@ async fn rotate(
         verify::unchanged(&row, &seen)?;
     }
     let mut secrets = opened(&row, &app)?;
-    let key = rotation.key(&secrets)?;
-    secrets
-        .rotate(key.text(), old_until, now)
-        .map_err(|too_many| ApiError::InvalidField {
-            pointer: "/grace_period".into(),
-            detail: format!("{too_many}: wait, or give 0s"),
-        })?;
+    let key = rotation.exchange(&mut secrets, old_until, now)?;
     let settings = Settings::of(row, secrets.seal(&app.keyring, id));
     subscriptions::update(&mut transaction, id, &settings).await?;
     super::keys::exchange(&mut transaction, id, &key, old_until, now).await?;
@@ -123,6 +117,7 @@ impl Rotation {
         app: &AppState,
         caller: &Caller,
         id: Uuid,
+        grace: TimeDelta,
     ) -> Result<Option<Row>, ApiError> {
         if self.verify != Some(true) {
             return Ok(None);
@@ -134,17 +129,31 @@ impl Rotation {
         })?;
         let row = caller.reach(subscriptions::get(&app.db, id).await?)?;
         let mut secrets = opened(&row, app)?;
+        // So that nobody is asked for nothing.
+        let now = Utc::now();
+        self.exchange(&mut secrets.clone(), now + grace, now)?;
         secrets.signing = Secrets::new(given.text(), Auth::None).signing;
         let settings = Settings::of(row.clone(), super::sealed(&row)?);
-        verify::deliver(app, &settings, &secrets).await?;
+        verify::deliver(app, caller, &settings, &secrets).await?;
         Ok(Some(row))
     }
 
-    /// What takes the place of what signs now.
-    fn key(self, secrets: &Secrets) -> Result<NewKey, ApiError> {
+    /// Puts a key in the place of what signs now, which signs until then too.
+    fn exchange(
+        &self,
+        secrets: &mut Secrets,
+        old_until: DateTime<Utc>,
+        now: DateTime<Utc>,
+    ) -> Result<NewKey, ApiError> {
         let algorithm = self.signing_algorithm;
         let algorithm = algorithm.map_or_else(|| in_force(secrets), Ok)?;
-        NewKey::of(algorithm, self.signing_secret)
+        let key = NewKey::of(algorithm, self.signing_secret.clone())?;
+        let rotated = secrets.rotate(key.text(), old_until, now);
+        rotated.map_err(|too_many| ApiError::InvalidField {
+            pointer: "/grace_period".into(),
+            detail: format!("{too_many}: wait, or give 0s"),
+        })?;
+        Ok(key)
     }
 }
 

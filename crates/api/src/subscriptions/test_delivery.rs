@@ -213,7 +213,7 @@ async fn test(
     let event = given.map_or_else(Event::invented, Event::from);
     let attempt = app
         .tester
-        .attempt(&subscription, &app.keyring, &event.outgoing())
+        .attempt(&caller, &subscription, &app.keyring, &event.outgoing())
         .await?;
     Ok(axum::Json(TestDelivery::of(attempt, event.id)))
 }

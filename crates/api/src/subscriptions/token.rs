@@ -95,7 +95,7 @@ async fn test(
     let subscription = caller.reach(subscriptions::get(&app.db, id).await?)?;
     let (result, latency) = app
         .tester
-        .token(&subscription, &app.keyring)
+        .token(&caller, &subscription, &app.keyring)
         .await?
         .ok_or(ApiError::NotOAuth2)?;
     let asked_for = super::shown::credentials(&subscription, &app.keyring);

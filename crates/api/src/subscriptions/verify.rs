@@ -9,13 +9,14 @@ use std::num::NonZeroU32;
 use anyhow::Context;
 use common::secrets::Keyring;
 use common::store::subscriptions::{Row, Secrets, Settings};
-use outbound::{Lack, NotPermitted, Permission, Verdict};
+use outbound::{Control, Lack, NotPermitted, Permission, Verdict};
 use uuid::Uuid;
 
 use super::input::Draft;
 use super::test_delivery;
+use crate::access::Caller;
 use crate::error::ApiError;
-use crate::fields::Means;
+use crate::fields::{MAX_RATE, Means};
 use crate::hint;
 use crate::problem::Answered;
 use crate::state::AppState;
@@ -29,6 +30,7 @@ const MINUTE: f64 = 60.0;
 /// What it answered, if it does not agree.
 pub async fn ask(
     app: &AppState,
+    caller: &Caller,
     id: Uuid,
     means: Means,
     draft: &mut Draft,
@@ -41,10 +43,10 @@ pub async fn ask(
         &opened
     };
     match means {
-        Means::Delivery => deliver(app, &draft.settings, secrets).await,
+        Means::Delivery => deliver(app, caller, &draft.settings, secrets).await,
         Means::Handshake => {
             draft.settings.permitted_origin = Some(app.tester.origin().to_owned());
-            let permission = permitted(app, &draft.settings, secrets).await?;
+            let permission = permitted(app, caller, &draft.settings, secrets).await?;
             draft.settings.rate_limit = slower(draft.settings.rate_limit, permission);
             Ok(())
         }
@@ -54,18 +56,20 @@ pub async fn ask(
 /// Makes a test delivery.
 ///
 /// # Errors
-/// What the receiver answered, if that is not 2xx.
+/// What the receiver answered, if that is not 2xx, or asks for no more.
 pub async fn deliver(
     app: &AppState,
+    caller: &Caller,
     settings: &Settings,
     secrets: &Secrets,
 ) -> Result<(), ApiError> {
     let event = test_delivery::Event::invented();
     let attempt = app
         .tester
-        .try_out(settings, secrets, &event.outgoing())
+        .try_out(caller, settings, secrets, &event.outgoing())
         .await?;
-    if attempt.verdict == Verdict::Delivered {
+    let wanted = attempt.control != Some(Control::Disable);
+    if attempt.verdict == Verdict::Delivered && wanted {
         return Ok(());
     }
     Err(ApiError::NotVerified(Box::new(Answered {
@@ -78,12 +82,13 @@ pub async fn deliver(
 
 async fn permitted(
     app: &AppState,
+    caller: &Caller,
     settings: &Settings,
     secrets: &Secrets,
 ) -> Result<Permission, ApiError> {
     let asked = app
         .tester
-        .ask(settings, secrets, a_minute(settings.rate_limit));
+        .ask(caller, settings, secrets, a_minute(settings.rate_limit));
     asked.await?.map_err(|not| {
         let (status, failure, hint) = match not {
             NotPermitted::Failed(failure) => {
@@ -115,13 +120,31 @@ fn a_minute(rate_limit: Option<f64>) -> Option<NonZeroU32> {
     NonZeroU32::new(rate as u32)
 }
 
-/// The lower of the two.
+/// The lower of the two; what is permitted beyond any limit is none.
 fn slower(rate_limit: Option<f64>, permission: Permission) -> Option<f64> {
     let permitted = permission.rate.map(|rate| f64::from(rate.get()) / MINUTE);
+    let permitted = permitted.filter(|rate| *rate <= MAX_RATE);
     match (rate_limit, permitted) {
         (Some(own), Some(permitted)) => Some(own.min(permitted)),
         (own, permitted) => own.or(permitted),
     }
+}
+
+/// What was permitted was for the rate that was asked for: for more, it has to be asked again.
+///
+/// # Errors
+/// That `after` has more than the receiver, which was asked, agreed to.
+pub fn within_permission(before: &Settings, after: &Settings) -> Result<(), ApiError> {
+    let rate = |settings: &Settings| settings.rate_limit.unwrap_or(f64::INFINITY);
+    if after.permitted_origin.is_none() || rate(after) <= rate(before) {
+        return Ok(());
+    }
+    Err(ApiError::InvalidField {
+        pointer: "/rate_limit".into(),
+        detail: "is more than its receiver was asked for: ask it again, with `\"verify\": \
+                 \"handshake\"`"
+            .into(),
+    })
 }
 
 fn open(keyring: &Keyring, id: Uuid, settings: &Settings) -> Result<Secrets, ApiError> {
@@ -155,6 +178,9 @@ mod tests {
             (None, 120, Some(2.0)),
             (Some(5.0), 120, Some(2.0)),
             (Some(1.0), 120, Some(1.0)),
+            (None, 6_000_000, Some(100_000.0)),
+            (None, 6_000_001, None),
+            (Some(1.0), u32::MAX, Some(1.0)),
         ] {
             assert_eq!(slower(own, permission(permitted)), expected);
         }

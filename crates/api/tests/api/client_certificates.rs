@@ -176,12 +176,18 @@ async fn what_is_of_no_use_is_refused_when_it_is_written(db: PgPool) {
         |certificate: &Value, key: &Value| json!({"certificate": certificate, "private_key": key});
     let mixed = with(&one["certificate"], &other["private_key"]);
     let swapped = with(&one["private_key"], &one["certificate"]);
+    let none = with(&json!("none"), &one["private_key"]);
+    let text = |field: &str| one[field].as_str().expect("PEM");
+    let both = json!(format!("{}{}", text("certificate"), text("private_key")));
+    let both = with(&both, &one["private_key"]);
     let long = with(&json!("x".repeat(32 * 1024 + 1)), &one["private_key"]);
     let part = json!({"certificate": one["certificate"]});
     let extra = json!({"certificate": "", "private_key": "", "password": "x"});
     for (identity, pointer, why) in [
         (mixed, "/client_certificate", "not that of the first"),
-        (swapped, "/client_certificate", "no certificate in PEM"),
+        (swapped, "/client_certificate", "in `private_key` alone"),
+        (both, "/client_certificate", "in `private_key` alone"),
+        (none, "/client_certificate", "no certificate in PEM"),
         (long, "/client_certificate", "at most 32768 bytes"),
         (
             authority.identity("a", (2000, 2020)),

@@ -1,15 +1,14 @@
 //! Receivers that are asked before something is made or replaced.
 
-use std::sync::Arc;
+mod meanwhile;
 
 use axum::Router;
 use axum::http::{HeaderMap, Method, StatusCode};
-use axum::routing::post;
+use common::store::subscriptions::MAX_SIGNING_KEYS;
 use serde_json::{Value, json};
 use sqlx::PgPool;
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use tokio::net::TcpListener;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::oauth2::token_endpoint;
@@ -106,6 +105,24 @@ async fn a_receiver_that_permits_deliveries_by_handshake_gets_them_in_that_name(
         (method, &delivered["webhook-request-origin"]),
         (Method::POST, &ORIGIN.parse().expect("a value"))
     );
+
+    // For more it has to be asked again.
+    for faster in [json!({"rate_limit": 2.5}), json!({"rate_limit": null})] {
+        let refused = client.patch(&path, &faster).await;
+        assert_eq!(refused.json()["pointer"], "/rate_limit", "{faster}");
+    }
+    for slower in [
+        json!({"rate_limit": 1}),
+        json!({"rate_limit": 1, "name": "b"}),
+    ] {
+        let patched = client.patch(&path, &slower).await;
+        assert_eq!(patched.json()["permitted_origin"], ORIGIN, "{slower}");
+    }
+    let asking = json!({"rate_limit": 5, "verify": "handshake"});
+    let raised = client.patch(&path, &asking).await;
+    assert_eq!(raised.json()["rate_limit"], 2.0, "{}", raised.text());
+    let (_, asked) = receiver.got.recv().await.expect("it was asked");
+    assert_eq!(asked["webhook-request-rate"], "300");
 
     // Permitted there, and not elsewhere.
     let moved = client
@@ -252,6 +269,51 @@ async fn what_works_is_replaced_only_by_what_its_receiver_takes(db: PgPool) {
 }
 
 #[sqlx::test(migrations = "../../migrations")]
+async fn who_takes_a_test_and_wants_no_more_does_not_agree(db: PgPool) {
+    let client = Client::new(db);
+    for (wish, agrees) in [("disable", false), ("pause=60", true)] {
+        let receiver = Asked::new(200, &[("webhook-delivery", wish)]).await;
+        let new = json!({"name": "a", "url": receiver.url, "verify": true});
+        if agrees {
+            let made = client.post("/subscriptions", &new).await;
+            assert_eq!(made.status, StatusCode::CREATED, "{}", made.text());
+            continue;
+        }
+        let said = client
+            .not_verified(Method::POST, "/subscriptions", &new)
+            .await;
+        assert_eq!(said["status"], 200);
+        assert!(
+            said["hint"]
+                .as_str()
+                .is_some_and(|it| it.contains("no more")),
+            "{said}"
+        );
+    }
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn nobody_is_asked_about_a_secret_that_is_refused_anyhow(db: PgPool) {
+    let client = Client::new(db);
+    let receiver = Receiver::new(204, "").await;
+    let new = json!({"name": "a", "url": receiver.url});
+    let made = client.post("/subscriptions", &new).await;
+    let path = format!("/subscriptions/{}/secret/rotate", id_of(&made.json()));
+    let given = json!({"signing_secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "verify": true});
+    let mut theirs = given.clone();
+    theirs["signing_algorithm"] = json!("ed25519");
+    let refused = client.post(&path, &theirs).await;
+    assert_eq!(refused.json()["pointer"], "/signing_secret");
+    for _ in 1..MAX_SIGNING_KEYS {
+        let rotated = client.post(&path, &json!({})).await;
+        assert_eq!(rotated.status, StatusCode::OK, "{}", rotated.text());
+    }
+    let refused = client.post(&path, &given).await;
+    assert_eq!(refused.json()["pointer"], "/grace_period");
+    assert!(receiver.got.is_empty());
+}
+
+#[sqlx::test(migrations = "../../migrations")]
 async fn a_secret_is_tried_alone_before_it_takes_the_place_of_another(db: PgPool) {
     let client = Client::new(db);
     let mut receiver = Receiver::new(204, "").await;
@@ -274,79 +336,4 @@ async fn a_secret_is_tried_alone_before_it_takes_the_place_of_another(db: PgPool
     let said = client.not_verified(Method::POST, &path, &given).await;
     assert_eq!(said["status"], 401);
     assert_eq!(client.get(&at).await.json(), before);
-}
-
-/// A receiver that answers when it is told to, and says when it is asked.
-struct Slow {
-    url: String,
-    asked: Arc<Notify>,
-    answer: Arc<Notify>,
-    _server: JoinSet<()>,
-}
-
-impl Slow {
-    async fn new() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let url = format!("http://{}/", listener.local_addr().expect("bound"));
-        let (asked, answer) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-        let (tell, wait) = (asked.clone(), answer.clone());
-        let receive = async move || {
-            tell.notify_one();
-            wait.notified().await;
-        };
-        let mut server = JoinSet::new();
-        server.spawn(async move {
-            let routes = Router::new().route("/", post(receive));
-            axum::serve(listener, routes).await.expect("it serves");
-        });
-        Self {
-            url,
-            asked,
-            answer,
-            _server: server,
-        }
-    }
-}
-
-#[sqlx::test(migrations = "../../migrations")]
-async fn nothing_is_held_while_a_receiver_thinks_and_no_change_of_then_is_lost(
-    pool: PgPoolOptions,
-    options: PgConnectOptions,
-) {
-    let db = pool.max_connections(1).connect_with(options).await;
-    let client = Client::new(db.expect("a database"));
-    let slow = Slow::new().await;
-    let path = format!("/subscriptions/{}", client.subscription("a").await);
-    let asking = json!({"url": slow.url, "verify": true});
-    let meanwhile = async {
-        slow.asked.notified().await;
-        let other = client.patch(&path, &json!({"description": "mine"})).await;
-        assert_eq!(other.status, StatusCode::OK, "{}", other.text());
-        slow.answer.notify_one();
-    };
-    let (late, ()) = tokio::join!(client.patch(&path, &asking), meanwhile);
-    assert_eq!(late.status, StatusCode::CONFLICT, "{}", late.text());
-    assert_eq!(late.json()["code"], "changed_meanwhile");
-    let now = client.get(&path).await.json();
-    assert_eq!(
-        (&now["description"], &now["url"]),
-        (&json!("mine"), &json!("https://example.com/hook"))
-    );
-
-    // The same, when nobody came between.
-    let agrees = async {
-        slow.asked.notified().await;
-        slow.answer.notify_one();
-    };
-    let (done, ()) = tokio::join!(client.patch(&path, &asking), agrees);
-    assert_eq!(done.json()["url"], slow.url, "{}", done.text());
-    // One that is gone by then is not there.
-    let removed = async {
-        slow.asked.notified().await;
-        client.delete(&path).await;
-        slow.answer.notify_one();
-    };
-    let asking = json!({"name": "c", "verify": true});
-    let (gone, ()) = tokio::join!(client.patch(&path, &asking), removed);
-    assert_eq!(gone.status, StatusCode::NOT_FOUND, "{}", gone.text());
 }

@@ -320,6 +320,21 @@ pub async fn start_over(
     .map(drop)
 }
 
+/// Lets an open one be probed now: what its failures told of was changed.
+///
+/// # Errors
+/// The database's.
+pub async fn probe_now(db: impl PgExecutor<'_>, subscription_id: Uuid) -> sqlx::Result<()> {
+    sqlx::query!(
+        "UPDATE circuits SET probe_at = now(), updated_at = now()
+         WHERE subscription_id = $1 AND state = 'open' AND probe_at > now()",
+        subscription_id,
+    )
+    .execute(db)
+    .await
+    .map(drop)
+}
+
 /// Removes that of a subscription that was deleted.
 ///
 /// # Errors

@@ -1,4 +1,4 @@
-//! How many listen: so many in all, and so many of one owner, that no owner takes all places.
+//! Places, of which there are so many in all, and so many for one owner that no owner takes all.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
