@@ -55,6 +55,26 @@ pub const FIELDS: &[Field] = &[
         body: |secret| json!({"auth": oauth2("/echo", "client_secret_post", ("client_secret", secret))}),
     },
     Field {
+        name: "ExtraParameter",
+        secret: header_text,
+        body: |secret| {
+            let mut auth = oauth2("/token", "client_secret_post", ("client_secret", secret));
+            auth["extra"] = json!({"api_key": secret});
+            json!({"auth": auth})
+        },
+    },
+    // Who is asked first may repeat what it was asked with.
+    Field {
+        name: "Verified",
+        secret: header_text,
+        body: |secret| json!({"auth_key": secret, "verify": true}),
+    },
+    Field {
+        name: "Permitted",
+        secret: header_text,
+        body: |secret| json!({"headers": {"X-Team-Token": secret}, "verify": "handshake"}),
+    },
+    Field {
         name: "OwnHeader",
         secret: header_text,
         body: |secret| json!({"headers": {"X-Team": "weather", "X-Team-Token": secret}}),
@@ -81,6 +101,7 @@ pub const WRONG_BODIES: &[fn(&str) -> Value] = &[
     |secret| json!({"headers": secret}),
     |secret| json!({"headers": {"X-Team-Token": [secret]}}),
     |secret| json!({"headers": {"Host": secret}}),
+    |secret| json!({"verify": secret}),
     |secret| json!({"client_certificate": secret}),
     |secret| json!({"client_certificate": {"certificate": "none", "private_key": secret}}),
 ];

@@ -208,12 +208,16 @@ impl Run {
 
     /// What programs tell of themselves besides.
     pub async fn look_at_the_others(&mut self) {
-        for program in [&self.processor, &self.webhook] {
-            for path in ["/metrics", "/readyz", "/livez", "/received"] {
-                let url = format!("{}{path}", program.url());
-                let text = self.http.get(&url).send().await.unwrap().text().await;
-                self.heard.push((url, text.unwrap()));
-            }
+        for url in [&self.processor, &self.webhook].map(|program| program.url().to_owned()) {
+            self.look_at(&url).await;
+        }
+    }
+
+    async fn look_at(&mut self, program: &str) {
+        for path in ["/metrics", "/readyz", "/livez", "/received"] {
+            let url = format!("{program}{path}");
+            let text = self.http.get(&url).send().await.unwrap().text().await;
+            self.heard.push((url, text.unwrap()));
         }
     }
 
@@ -243,6 +247,7 @@ impl Run {
                 .await;
                 let said = running.component("kafka").await;
                 self.heard.push((program.to_owned(), said.to_string()));
+                self.look_at(running.url()).await;
             }
         }
     }
