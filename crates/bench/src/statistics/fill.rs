@@ -7,13 +7,16 @@ use chrono::Days;
 use common::statistics::Histogram;
 use common::store::attempts::days;
 use processor::statistics::{Folder, Settings};
-use sqlx::{PgPool, Row};
+use sqlx::{PgConnection, PgPool, Row};
 
 /// Shapes of histograms that the cells take in turn.
 const SHAPES: u64 = 8;
 
 /// How many rows are made by one statement.
 const CHUNK: i64 = 1_000_000;
+
+/// How many statements fill the record at once.
+const WORKERS: usize = 2;
 
 /// Over how many days the attempts were made.
 const DAYS: u64 = 14;
@@ -116,19 +119,43 @@ async fn attempts(db: &PgPool, count: i64) -> anyhow::Result<()> {
     let span = Duration::from_hours(24 * DAYS).as_secs_f64();
     #[expect(clippy::cast_precision_loss, reason = "a count far below 2^53")]
     let step = span / count as f64;
-    for first in (0..count).step_by(usize::try_from(CHUNK)?) {
-        let last = (first + CHUNK).min(count) - 1;
-        let made = sqlx::query(sql)
-            .bind(first)
-            .bind(last)
-            .bind(now)
-            .bind(count)
-            .bind(step)
-            .execute(db)
-            .await;
-        made.context("attempts")?;
+    let indexes = without_indexes(&mut connection).await?;
+    drop(connection);
+    let insert = async |worker: usize| {
+        let chunk = usize::try_from(CHUNK)?;
+        for first in (0..count).step_by(chunk).skip(worker).step_by(WORKERS) {
+            let last = (first + CHUNK).min(count) - 1;
+            let row = sqlx::query(sql).bind(first).bind(last).bind(now);
+            let made = row.bind(count).bind(step).execute(db).await;
+            made.context("attempts")?;
+        }
+        anyhow::Ok(())
+    };
+    tokio::try_join!(insert(0), insert(1))?;
+    let mut connection = db.acquire().await?;
+    sqlx::query("SET maintenance_work_mem = '1GB'")
+        .execute(&mut *connection)
+        .await?;
+    for index in indexes {
+        let made = sqlx::query(sqlx::AssertSqlSafe(index));
+        made.execute(&mut *connection).await.context("an index")?;
     }
     Ok(())
+}
+
+/// Drops the indexes, since each row costs far more with them than all do at once; gives what makes
+/// them anew.
+async fn without_indexes(connection: &mut PgConnection) -> anyhow::Result<Vec<String>> {
+    let sql = "SELECT indexrelid::regclass::text, pg_get_indexdef(indexrelid) FROM pg_index
+               WHERE indrelid = 'attempts'::regclass";
+    let indexes: Vec<(String, String)> = sqlx::query_as(sql).fetch_all(&mut *connection).await?;
+    for (name, _) in &indexes {
+        let sql = sqlx::AssertSqlSafe(format!("DROP INDEX {name}"));
+        sqlx::query(sql).execute(&mut *connection).await?;
+    }
+    // Of a partitioned table it is told as if its partitions were to have none.
+    let made = |(_, sql): &(String, String)| sql.replacen(" ON ONLY ", " ON ", 1);
+    Ok(indexes.iter().map(made).collect())
 }
 
 /// Cells of one length: each subscription's, with failures for one in ten, each city's and owner's,
