@@ -112,6 +112,12 @@ pub async fn oldest_pending(
     db: impl PgExecutor<'_>,
     whose: Whose<'_>,
 ) -> sqlx::Result<Option<DateTime<Utc>>> {
+    // Not one look for each of many subscriptions.
+    if whose.owner.is_none() && whose.subscription_id.is_none() {
+        return sqlx::query_scalar!("SELECT min(created_at) FROM pending_deliveries")
+            .fetch_one(db)
+            .await;
+    }
     sqlx::query_scalar!(
         r#"
         SELECT min(oldest.created_at) FROM subscriptions CROSS JOIN LATERAL (
@@ -138,10 +144,11 @@ pub async fn held_back(db: impl PgExecutor<'_>, whose: Whose<'_>) -> sqlx::Resul
     sqlx::query_as!(
         HeldBack,
         r#"
-        SELECT count(DISTINCT subscription_id) AS "count!", min(cursors.created_at) AS since
-        FROM cursors JOIN subscriptions ON subscriptions.id = subscription_id
-        WHERE end_offset IS NULL
-          AND ($1::text IS NULL OR owner = $1) AND ($2::uuid IS NULL OR id = $2)
+        SELECT count(*) AS "count!", min(since) AS since
+        FROM (SELECT subscription_id, min(created_at) AS since FROM cursors
+              WHERE end_offset IS NULL GROUP BY subscription_id) AS held
+        JOIN subscriptions ON subscriptions.id = subscription_id
+        WHERE ($1::text IS NULL OR owner = $1) AND ($2::uuid IS NULL OR id = $2)
         "#,
         whose.owner,
         whose.subscription_id,
