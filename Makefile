@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .PHONY: help infra-start infra-stop infra-status run-system run-api run-processor run-webhook \
-	demo test bench bench-isolation bench-record bench-stats sqlx-check fmt lint ci
+	demo test test-console bench bench-console bench-isolation bench-record bench-stats sqlx-check fmt lint ci
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,11 +31,18 @@ run-webhook: ## Receive deliveries on port 9099 (ARGS=…)
 demo: ## Show it all at work, with a receiver that fails (DEMO_SECONDS=60 ends by itself)
 	@scripts/demo
 
-test: ## Run all tests against a Postgres and a Kafka of their own (ARGS go to cargo test)
+test: ## Run all tests against a Postgres and a Kafka of their own (ARGS go to cargo test, and leave out the browser)
 	@scripts/test $(ARGS)
+	@[ -n "$(ARGS)" ] || scripts/test-console
+
+test-console: ## Run the tests of the console in a real browser (Chromium), against the real programs
+	@scripts/test-console $(ARGS)
 
 bench: ## Measure deliveries a second, what one costs, and how late it is (ARGS="--help" shows options)
 	@scripts/bench deliveries $(ARGS)
+
+bench-console: ## Print when the console's largest lists have their first byte, and what they weigh
+	@scripts/bench-console
 
 bench-isolation: ## Measure what bad receivers, and one far behind, cost the others (ARGS="--help" shows options)
 	@scripts/bench isolation $(ARGS)

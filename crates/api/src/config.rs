@@ -56,6 +56,12 @@ pub struct Config {
     /// The first admin's key, at least 32 characters of visible ASCII; others are made with it
     #[arg(long, env = "ADMIN_API_KEY", hide_env_values = true)]
     pub admin_api_key: Option<SecretString>,
+    /// After how long without a page one has to sign in to the console again
+    #[arg(long, env = "CONSOLE_IDLE", default_value = "1h", value_parser = human::duration)]
+    pub console_idle: Duration,
+    /// After how long one has to in any case
+    #[arg(long, env = "CONSOLE_LIFETIME", default_value = "12h", value_parser = human::duration)]
+    pub console_lifetime: Duration,
     /// For how many days the audit is kept
     #[arg(long, env = "AUDIT_KEPT_DAYS", default_value_t = 400, value_parser = clap::value_parser!(i32).range(1..=36_500))]
     pub audit_kept_days: i32,
@@ -181,6 +187,16 @@ impl Config {
             kept: self.statistics,
             slo_success: self.slo_success,
             disable_after: self.disable_after,
+        }
+    }
+
+    /// How the console lets people in.
+    pub(crate) fn console(&self) -> console::Settings {
+        console::Settings {
+            asks_for_keys: self.auth == Auth::On,
+            by_tls: self.server.tls_cert.is_some() || !self.listen.ip().is_loopback(),
+            idle: self.console_idle,
+            lifetime: self.console_lifetime,
         }
     }
 

@@ -248,6 +248,8 @@ refusals! {
     Update: BODY, FIELDS, SUBSCRIPTION, VERIFIED, COMPARED;
     /// Of a route that takes the id of a subscription alone.
     One: SUBSCRIPTION;
+    /// Of `GET /subscriptions/{id}/timeline`.
+    Timeline: PART, SUBSCRIPTION;
     /// Of a route that pauses or resumes.
     Switch: SUBSCRIPTION, ENABLED;
     /// Of a route that makes a test delivery.

@@ -69,7 +69,7 @@ impl Service {
             tester: Tester::new(config.attempt_timeout, &egress, &config.sender_origin)
                 .context("setting up TLS")?,
             egress,
-            keyring,
+            keyring: keyring.clone(),
             attempt_log: config.attempt_log,
             live: live.clone(),
             statistics: config.settings_of_statistics(),
@@ -77,6 +77,7 @@ impl Service {
         let admin = probes::router(readiness, Liveness::default(), metrics);
         let (tls, watch) = tls::load(&config.server).await?.unzip();
         let routes = routes(state, admin, &config.door).router;
+        let routes = console::in_front_of(routes, &keyring, config.console());
         let listener = probes::bind(config.listen).await?;
         tracing::info!(address = %config.listen, tls = tls.is_some(), "listening");
         Ok(Self {

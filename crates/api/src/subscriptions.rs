@@ -5,12 +5,14 @@
 mod certificates;
 mod input;
 mod keys;
+mod list;
 mod owned;
 mod secret;
 mod secrets;
 mod shown;
 mod states;
 mod test_delivery;
+mod timeline;
 mod token;
 mod told;
 mod verify;
@@ -29,9 +31,8 @@ use uuid::Uuid;
 
 use crate::access::Caller;
 use crate::error::{ApiError, OnConstraint};
-use crate::extract::{Json, Path, Query};
+use crate::extract::{Json, Path};
 use crate::fields::Means;
-use crate::list::{Page, Part};
 use crate::location::{Location, location};
 use crate::refusals;
 use crate::state::AppState;
@@ -45,11 +46,12 @@ const NAME_KEY: &str = "subscriptions_name_key";
 /// The routes of this file.
 pub fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::default()
-        .routes(routes!(create, list))
+        .routes(routes!(create, list::list))
         .routes(routes!(get, update, delete))
         .merge(states::routes())
         .merge(secret::routes())
         .merge(test_delivery::routes())
+        .merge(timeline::routes())
         .merge(token::routes())
 }
 
@@ -113,24 +115,6 @@ async fn create(
         signing_secret: key.shared(),
     };
     Ok((StatusCode::CREATED, location, axum::Json(made)))
-}
-
-/// List subscriptions, oldest first
-#[utoipa::path(get, path = "/subscriptions", tag = "subscriptions", params(Part),
-    security(("key" = ["read"])), responses(
-    (status = 200, body = Page<Subscription>, description = "A part of the list"),
-    refusals::List,
-))]
-async fn list(
-    State(db): State<PgPool>,
-    State(keyring): State<Keyring>,
-    caller: Caller,
-    Query(part): Query<Part>,
-) -> Result<axum::Json<Page<Subscription>>, ApiError> {
-    let rows =
-        subscriptions::list(&db, caller.owner(), part.skip.into(), part.limit.into()).await?;
-    let shown = shown::all(&db, &keyring, rows).await?;
-    Ok(axum::Json(shown.into_iter().collect()))
 }
 
 /// Show a subscription

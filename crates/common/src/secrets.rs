@@ -2,7 +2,7 @@
 //! each sealing (NIST SP 800-38D).
 //!
 //! What is sealed belongs to one subscription, whose id is authenticated with it: moved to another's
-//! row it does not open. Several keys can be in force, so that one can be exchanged for another: the
+//! row it does not open; a session of the console is sealed as none's. Several keys can be in force, so that one can be exchanged for another: the
 //! first seals, each opens what it sealed. No error and no `Debug` shows a key or what is sealed.
 
 use std::fmt;
@@ -17,6 +17,9 @@ use uuid::Uuid;
 
 /// What is authenticated with every secret of a subscription, before its id.
 const PURPOSE: &[u8] = b"temperature-webhooks/subscription/";
+
+/// What is authenticated with every session of the console.
+const OF_A_SESSION: &[u8] = b"temperature-webhooks/session/";
 
 /// How long the id of a key may be, in bytes.
 const MAX_ID_BYTES: usize = 64;
@@ -108,23 +111,7 @@ impl Keyring {
     /// If the operating system has no randomness to give, which Linux does not do once it has
     /// started.
     pub fn seal(&self, subscription_id: Uuid, secret: &[u8]) -> Sealed {
-        let mut nonce = [0; NONCE_LEN];
-        let filled = SystemRandom::new().fill(&mut nonce);
-        filled.expect("the system has randomness once it has started");
-        let key = self.sealing();
-        let mut sealed = secret.to_vec();
-        let tag = key
-            .aead
-            .seal_in_place_separate_tag(
-                Nonce::assume_unique_for_key(nonce),
-                of(subscription_id),
-                &mut sealed,
-            )
-            .expect("secrets are shorter than 64 GiB");
-        Sealed {
-            key_id: key.id.clone(),
-            bytes: [&nonce, &*sealed, tag.as_ref()].concat(),
-        }
+        self.seal_as(of(subscription_id), secret)
     }
 
     /// Opens what was sealed for that subscription.
@@ -132,16 +119,50 @@ impl Keyring {
     /// # Errors
     /// That its key is not there, or that it is not what was sealed.
     pub fn open(&self, subscription_id: Uuid, sealed: &Sealed) -> Result<Vec<u8>, OpenError> {
+        self.open_as(of(subscription_id), sealed)
+    }
+
+    /// Seals a session of the console, which opens as nothing else.
+    ///
+    /// # Panics
+    /// As [`Self::seal`].
+    pub fn seal_session(&self, session: &[u8]) -> Sealed {
+        self.seal_as(Aad::from(OF_A_SESSION.to_vec()), session)
+    }
+
+    /// Opens a session.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_session(&self, sealed: &Sealed) -> Result<Vec<u8>, OpenError> {
+        self.open_as(Aad::from(OF_A_SESSION.to_vec()), sealed)
+    }
+
+    fn seal_as(&self, what: Aad<Vec<u8>>, secret: &[u8]) -> Sealed {
+        let mut nonce = [0; NONCE_LEN];
+        let filled = SystemRandom::new().fill(&mut nonce);
+        filled.expect("the system has randomness once it has started");
+        let key = self.sealing();
+        let mut sealed = secret.to_vec();
+        let nonce_once = Nonce::assume_unique_for_key(nonce);
+        let tag = key
+            .aead
+            .seal_in_place_separate_tag(nonce_once, what, &mut sealed)
+            .expect("secrets are shorter than 64 GiB");
+        Sealed {
+            key_id: key.id.clone(),
+            bytes: [&nonce, &*sealed, tag.as_ref()].concat(),
+        }
+    }
+
+    fn open_as(&self, what: Aad<Vec<u8>>, sealed: &Sealed) -> Result<Vec<u8>, OpenError> {
         let key = self.0.iter().find(|key| key.id == sealed.key_id);
         let key = key.ok_or_else(|| OpenError::NoKey(sealed.key_id.clone()))?;
         let forged = || OpenError::Forged(key.id.clone());
         let (nonce, rest) = sealed.bytes.split_first_chunk().ok_or_else(forged)?;
         let mut rest = rest.to_vec();
-        let opened = key.aead.open_in_place(
-            Nonce::assume_unique_for_key(*nonce),
-            of(subscription_id),
-            &mut rest,
-        );
+        let nonce = Nonce::assume_unique_for_key(*nonce);
+        let opened = key.aead.open_in_place(nonce, what, &mut rest);
         opened.map(|secret| secret.to_vec()).map_err(|_| forged())
     }
 
@@ -194,6 +215,15 @@ mod tests {
         let other = ring.open(Uuid::now_v7(), &sealed).unwrap_err();
         assert_eq!(other, OpenError::Forged("old".into()));
         assert_ne!(ring.seal(id, b"secret"), sealed, "each has a nonce");
+    }
+
+    #[test]
+    fn a_session_is_no_secret_of_a_subscription_and_the_other_way_round() {
+        let (ring, id) = (keyring(OLD), Uuid::nil());
+        let session = ring.seal_session(b"session");
+        assert_eq!(ring.open_session(&session).unwrap(), b"session");
+        ring.open(id, &session).unwrap_err();
+        ring.open_session(&ring.seal(id, b"secret")).unwrap_err();
     }
 
     #[test]

@@ -4,4 +4,5 @@ pub mod api_keys;
 pub mod audit;
 pub mod backlog;
 pub mod client_certificates;
+pub mod operations;
 pub mod public_keys;

@@ -4,6 +4,7 @@
 mod access;
 mod client_certificates;
 mod connections;
+mod console;
 mod dead_letters;
 mod deliveries;
 mod document;
@@ -25,6 +26,7 @@ mod statistics;
 mod subscriptions;
 mod support;
 mod test_delivery;
+mod timeline;
 mod tls;
 mod topic;
 mod verification;

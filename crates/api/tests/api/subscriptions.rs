@@ -1,6 +1,6 @@
 //! `/subscriptions`.
 
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode};
 use common::store::subscriptions::CHANGED;
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -90,6 +90,65 @@ async fn a_list_is_oldest_first_and_cut_by_skip_and_limit(db: PgPool) {
         let items = page["items"].as_array().expect("items");
         let names: Vec<&Value> = items.iter().map(|item| &item["name"]).collect();
         assert_eq!(names, expected, "{query}");
+    }
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn one_finds_subscriptions_by_text_state_and_what_they_suffer_from(db: PgPool) {
+    let client = Client::new(db.clone());
+    let mut ids = Vec::new();
+    for (name, url, owner) in [
+        ("Heat 100%", "https://example.com/acme", "acme"),
+        ("frost", "https://example.com/HEAT", "globex"),
+        ("wind", "https://example.com/w", "heaters"),
+        ("rain", "https://example.com/r", "initech"),
+    ] {
+        let new = json!({"name": name, "url": url, "owner": owner});
+        ids.push(id_of(&client.post("/subscriptions", &new).await.json()));
+    }
+    client
+        .call(Method::POST, &format!("/subscriptions/{}/pause", ids[1]))
+        .await;
+    for (id, state) in [(ids[0], "open"), (ids[1], "closed"), (ids[2], "closed")] {
+        let failing = "INSERT INTO circuits (subscription_id, state, failing_since)
+             VALUES ($1, $2, now())";
+        let done = sqlx::query(failing).bind(id).bind(state);
+        done.execute(&db).await.expect("a circuit");
+    }
+    for (id, end) in [(ids[2], None), (ids[3], Some(9_i64))] {
+        let held =
+            "INSERT INTO cursors (subscription_id, topic, partition, next_offset, end_offset)
+             VALUES ($1, 'updates', 0, 1, $2)";
+        let done = sqlx::query(held).bind(id).bind(end);
+        done.execute(&db).await.expect("a cursor");
+    }
+    let by_id = format!("q={}", ids[3].to_string().to_uppercase());
+    for (query, found) in [
+        ("q=heat", &[0, 1, 2][..]),
+        ("q=HEAT&skip=1&limit=1", &[1]),
+        // No character stands for others.
+        ("q=100%25", &[0]),
+        ("q=h%25t", &[]),
+        ("q=_", &[]),
+        (&*by_id, &[3]),
+        ("state=paused", &[1]),
+        ("state=active&q=heat", &[0, 2]),
+        ("health=failing", &[0, 2]),
+        ("health=circuit_open", &[0]),
+        ("health=held_back", &[2]),
+    ] {
+        let answer = client.get(&format!("/subscriptions?{query}")).await.json();
+        let items = answer["items"].as_array().expect("a list");
+        let wanted: Vec<_> = found.iter().map(|at: &usize| ids[*at]).collect();
+        assert_eq!(
+            items.iter().map(id_of).collect::<Vec<_>>(),
+            wanted,
+            "{query}"
+        );
+    }
+    for query in ["state=broken", "health=fine", "q=a%0Ab"] {
+        let answer = client.get(&format!("/subscriptions?{query}")).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{query}");
     }
 }
 

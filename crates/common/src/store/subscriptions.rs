@@ -206,6 +206,10 @@ macro_rules! write_settings {
     };
 }
 
+mod list;
+
+pub use list::{Health, Wanted, list};
+
 /// Adds a subscription, active, with an id for which its secrets were sealed.
 ///
 /// # Errors
@@ -282,27 +286,6 @@ pub async fn get_all(db: impl PgExecutor<'_>, ids: &[Uuid]) -> sqlx::Result<Vec<
     rows!("SELECT", "FROM subscriptions WHERE id = ANY($1)", ids,)
         .fetch_all(db)
         .await
-}
-
-/// A page of all, or of one owner's, oldest first.
-///
-/// # Errors
-/// The database's.
-pub async fn list(
-    db: impl PgExecutor<'_>,
-    owner: Option<&str>,
-    skip: i64,
-    limit: i64,
-) -> sqlx::Result<Vec<Row>> {
-    rows!(
-        "SELECT",
-        "FROM subscriptions WHERE $1::text IS NULL OR owner = $1 ORDER BY id OFFSET $2 LIMIT $3",
-        owner,
-        skip,
-        limit,
-    )
-    .fetch_all(db)
-    .await
 }
 
 /// All of them.

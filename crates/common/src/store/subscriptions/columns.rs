@@ -8,7 +8,7 @@ use sqlx::{Decode, Postgres, Type};
 use utoipa::ToSchema;
 
 /// Whether a subscription gets events.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema, sqlx::Type)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, sqlx::Type)]
 #[sqlx(type_name = "text", rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 #[schema(as = SubscriptionState)]

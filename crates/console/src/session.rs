@@ -1,0 +1,230 @@
+//! What stands for a key in a browser: a cookie with the key in it, sealed under the keyring.
+//!
+//! Nothing is kept here: a session outlasts a restart and is good at each replica. The key itself is
+//! looked up by the API at each request, so that revoking it ends all its sessions at the next. What
+//! is sealed says when it began and when it was last used, by this host's clock; after the idle time
+//! or the lifetime it is none any more. It never leaves the console unsealed.
+
+use std::time::Duration;
+
+use axum::extract::{Request, State};
+use axum::http::header::{COOKIE, SET_COOKIE};
+use axum::http::{HeaderMap, HeaderValue};
+use axum::middleware::Next;
+use axum::response::Response;
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use chrono::Utc;
+use common::secrets::{Keyring, Sealed};
+use serde::{Deserialize, Serialize};
+
+use crate::{Console, Settings};
+
+/// How many seconds old the last use may be before it is written down anew.
+const AWAKE_SECONDS: i64 = 60;
+
+/// Somebody who signed in.
+#[derive(Clone, Deserialize, Serialize)]
+pub struct Session {
+    /// The key that was shown.
+    pub key: String,
+    /// Whether it is an admin's: what to show; what may be done, the API decides.
+    pub is_admin: bool,
+    /// When one signed in, and was last seen, in seconds since the Unix epoch.
+    began: i64,
+    seen: i64,
+}
+
+/// Makes sessions, and knows them again.
+#[derive(Debug)]
+pub struct Sessions {
+    keyring: Keyring,
+    settings: Settings,
+}
+
+impl Session {
+    /// One that begins then.
+    pub fn new(key: String, is_admin: bool, now: i64) -> Self {
+        Self {
+            key,
+            is_admin,
+            began: now,
+            seen: now,
+        }
+    }
+}
+
+impl Sessions {
+    /// Sealed under that keyring.
+    pub fn new(keyring: Keyring, settings: Settings) -> Self {
+        Self { keyring, settings }
+    }
+
+    /// Whether one has to sign in at all.
+    pub fn are_needed(&self) -> bool {
+        self.settings.asks_for_keys
+    }
+
+    /// `__Host-` keeps other hosts of a domain from setting it.
+    fn cookie_name(&self) -> &'static str {
+        if self.settings.by_tls {
+            "__Host-console"
+        } else {
+            "console"
+        }
+    }
+
+    /// The cookie of that session, as a header.
+    pub fn cookie(&self, session: &Session) -> HeaderValue {
+        let json = serde_json::to_vec(session).expect("it has text keys only");
+        let sealed = self.keyring.seal_session(&json);
+        let id = BASE64_URL_SAFE_NO_PAD.encode(sealed.key_id);
+        let bytes = BASE64_URL_SAFE_NO_PAD.encode(sealed.bytes);
+        self.header(&format!("{id}.{bytes}"), self.settings.lifetime)
+    }
+
+    /// A header that takes the cookie away.
+    pub fn no_cookie(&self) -> HeaderValue {
+        self.header("", Duration::ZERO)
+    }
+
+    fn header(&self, value: &str, age: Duration) -> HeaderValue {
+        let (name, age) = (self.cookie_name(), age.as_secs());
+        let secure = if self.settings.by_tls { "; Secure" } else { "" };
+        let cookie =
+            format!("{name}={value}; Path=/; Max-Age={age}; HttpOnly; SameSite=Strict{secure}");
+        let mut header = HeaderValue::try_from(cookie).expect("base64 is visible ASCII");
+        header.set_sensitive(true);
+        header
+    }
+
+    /// The session that a request shows, if it is in force then.
+    pub fn find(&self, headers: &HeaderMap, now: i64) -> Option<Session> {
+        let cookies = headers.get_all(COOKIE).iter();
+        let cookies = cookies.filter_map(|cookies| cookies.to_str().ok());
+        let mut pairs = cookies.flat_map(|cookies| cookies.split(';'));
+        let value = pairs.find_map(|pair| {
+            let (name, value) = pair.trim().split_once('=')?;
+            (name == self.cookie_name()).then_some(value)
+        })?;
+        let session = self.open(value)?;
+        self.is_in_force(&session, now).then_some(session)
+    }
+
+    fn open(&self, value: &str) -> Option<Session> {
+        let (id, bytes) = value.split_once('.')?;
+        let id = BASE64_URL_SAFE_NO_PAD.decode(id).ok()?;
+        let sealed = Sealed {
+            key_id: String::from_utf8(id).ok()?,
+            bytes: BASE64_URL_SAFE_NO_PAD.decode(bytes).ok()?,
+        };
+        let opened = self.keyring.open_session(&sealed).ok()?;
+        serde_json::from_slice(&opened).ok()
+    }
+
+    fn is_in_force(&self, session: &Session, now: i64) -> bool {
+        let within = |since: i64, limit: Duration| {
+            u64::try_from(now - since).is_ok_and(|age| age <= limit.as_secs())
+        };
+        within(session.began, self.settings.lifetime) && within(session.seen, self.settings.idle)
+    }
+}
+
+/// Writes down that a session is in use, once in a while, unless the answer says otherwise of it.
+pub async fn keep_awake(
+    State(Console(shared)): State<Console>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let now = Utc::now().timestamp();
+    let session = shared.sessions.find(request.headers(), now);
+    let mut response = next.run(request).await;
+    let Some(session) = session.filter(|session| now - session.seen >= AWAKE_SECONDS) else {
+        return response;
+    };
+    let seen = Session {
+        seen: now,
+        ..session
+    };
+    let headers = response.headers_mut();
+    if !headers.contains_key(SET_COOKIE) {
+        headers.insert(SET_COOKIE, shared.sessions.cookie(&seen));
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: i64 = 1_800_000_000;
+
+    fn sessions(key: u8, by_tls: bool) -> Sessions {
+        let key = base64::prelude::BASE64_STANDARD.encode([key; 32]);
+        let keyring = Keyring::new(&format!("k:{key}").into()).expect("a keyring");
+        let settings = Settings {
+            asks_for_keys: true,
+            by_tls,
+            idle: Duration::from_hours(1),
+            lifetime: Duration::from_hours(12),
+        };
+        Sessions::new(keyring, settings)
+    }
+
+    fn shown(cookie: &HeaderValue) -> HeaderMap {
+        let text = cookie.to_str().expect("ASCII");
+        let pair = text.split(';').next().expect("a pair");
+        let other = format!("theme=dark; {pair}");
+        HeaderMap::from_iter([(COOKIE, other.parse().expect("a value"))])
+    }
+
+    #[test]
+    fn a_cookie_shows_nothing_and_is_known_again() {
+        let sessions = sessions(1, false);
+        let cookie = sessions.cookie(&Session::new("tw_live_secret".into(), true, NOW));
+        let found = sessions.find(&shown(&cookie), NOW + 5).expect("a session");
+        assert_eq!(
+            (found.key.as_str(), found.is_admin),
+            ("tw_live_secret", true)
+        );
+        let text = cookie.to_str().expect("ASCII");
+        assert!(!text.contains("secret") && text.contains("HttpOnly; SameSite=Strict"));
+    }
+
+    #[test]
+    fn it_ends_when_it_is_idle_and_in_any_case() {
+        let sessions = sessions(1, false);
+        let cookie = sessions.cookie(&Session::new("key".into(), true, NOW));
+        let found = |ago: i64| sessions.find(&shown(&cookie), NOW + ago).is_some();
+        assert!(found(3600) && !found(3601), "idle");
+        assert!(!found(-1), "of the future");
+        let old = Session {
+            seen: NOW + 12 * 3600,
+            ..Session::new("key".into(), true, NOW)
+        };
+        let cookie = shown(&sessions.cookie(&old));
+        assert!(sessions.find(&cookie, NOW + 12 * 3600).is_some());
+        assert!(sessions.find(&cookie, NOW + 12 * 3600 + 1).is_none());
+    }
+
+    #[test]
+    fn one_that_was_changed_or_sealed_elsewhere_is_none() {
+        let ours = sessions(1, false);
+        let session = Session::new("key".into(), true, NOW);
+        let other = sessions(2, false).cookie(&session);
+        assert!(ours.find(&shown(&other), NOW).is_none());
+        let cookie = ours.cookie(&session).to_str().expect("ASCII").to_owned();
+        let cut = cookie.replacen(';', "AA;", 1);
+        assert!(
+            ours.find(&shown(&cut.parse().expect("a value")), NOW)
+                .is_none()
+        );
+    }
+
+    #[test]
+    fn by_tls_the_cookie_is_for_tls_and_this_host_only() {
+        let cookie = sessions(1, true).cookie(&Session::new("key".into(), false, NOW));
+        let text = cookie.to_str().expect("ASCII");
+        assert!(text.starts_with("__Host-console=") && text.ends_with("; Secure"));
+    }
+}

@@ -1,0 +1,7 @@
+//! The console before an API that answers whatever is worst.
+
+mod answers;
+mod fake;
+mod forgery;
+mod pages;
+mod sessions;
