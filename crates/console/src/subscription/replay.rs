@@ -19,7 +19,7 @@ use crate::visitor::Visitor;
 use crate::{Console, number, redirect};
 
 /// As a browser has times in a form; here they are UTC.
-const FORM: &str = "%Y-%m-%dT%H:%M";
+const FORM: &str = "%Y-%m-%dT%H:%M:%S";
 
 /// The routes of this file.
 pub fn routes() -> Router<Console> {
