@@ -126,21 +126,37 @@ impl List {
 /// How a subscription is called that was removed.
 const GONE: &str = "a subscription that was removed";
 
-async fn letters(visitor: &Visitor, asked: &Asked) -> Result<Vec<DeadLetter>, Failed> {
-    let limit = LOOKED_AT.to_string();
-    let given = [
-        ("limit", &*limit),
-        ("subscription_id", &*asked.subscription_id),
-    ];
-    let path = with_query("/dlqs", given);
-    let mut letters = visitor.get::<Page<DeadLetter>>(&path).await?.items;
-    letters.retain(|it| asked.cause.is_empty() || cause_of(it) == asked.cause);
-    Ok(letters)
+impl Asked {
+    /// Where the API has them, whatever the cause.
+    fn path(&self) -> String {
+        let limit = LOOKED_AT.to_string();
+        let given = [
+            ("limit", &*limit),
+            ("subscription_id", &*self.subscription_id),
+        ];
+        with_query("/dlqs", given)
+    }
+
+    /// Those that fit of what was looked at, and whether there may be more.
+    fn of(&self, mut letters: Vec<DeadLetter>) -> (Vec<DeadLetter>, bool) {
+        let is_cut = letters.len() == LOOKED_AT;
+        letters.retain(|it| self.fits(it));
+        (letters, is_cut)
+    }
+
+    fn fits(&self, letter: &DeadLetter) -> bool {
+        self.cause.is_empty() || cause_of(letter) == self.cause
+    }
+}
+
+/// Those that fit, and whether there may be more than were looked at.
+async fn letters(visitor: &Visitor, asked: &Asked) -> Result<(Vec<DeadLetter>, bool), Failed> {
+    let page: Page<DeadLetter> = visitor.get(&asked.path()).await?;
+    Ok(asked.of(page.items))
 }
 
 async fn list(visitor: Visitor, Query(asked): Query<Asked>) -> Result<Response, Failed> {
-    let letters = letters(&visitor, &asked).await?;
-    let is_cut = letters.len() == LOOKED_AT;
+    let (letters, is_cut) = letters(&visitor, &asked).await?;
     let mut ids: Vec<Uuid> = letters.iter().filter_map(|it| it.subscription_id).collect();
     ids.sort();
     ids.dedup();
@@ -190,7 +206,7 @@ async fn reprocess(
     };
     let named = pairs.iter().filter(|(name, _)| name == "dlq");
     let mut ids: Vec<i64> = named.filter_map(|(_, id)| id.parse().ok()).collect();
-    let letters = letters(&visitor, &asked).await?;
+    let (letters, _) = letters(&visitor, &asked).await?;
     if ids.is_empty() && value("all") == "yes" {
         ids = letters.iter().map(|it| it.id).collect();
     }
@@ -214,16 +230,8 @@ async fn drop_one(visitor: Visitor, Path(id): Path<i64>) -> Result<Response, Fai
 
 /// A line of JSON each, as the API has them.
 async fn download(visitor: Visitor, Query(asked): Query<Asked>) -> Result<Response, Failed> {
-    let limit = LOOKED_AT.to_string();
-    let given = [
-        ("limit", &*limit),
-        ("subscription_id", &*asked.subscription_id),
-    ];
-    let all: Page<Value> = visitor.get(&with_query("/dlqs", given)).await?;
-    let fits = |it: &&Value| {
-        let read = serde_json::from_value::<DeadLetter>((*it).clone());
-        asked.cause.is_empty() || read.is_ok_and(|it| cause_of(&it) == asked.cause)
-    };
+    let all: Page<Value> = visitor.get(&asked.path()).await?;
+    let fits = |it: &&Value| DeadLetter::deserialize(*it).is_ok_and(|it| asked.fits(&it));
     let lines: Vec<_> = all
         .items
         .iter()
@@ -243,18 +251,34 @@ async fn download(visitor: Visitor, Query(asked): Query<Asked>) -> Result<Respon
 mod tests {
     use super::*;
 
+    fn letter(id: i64, of: Option<Uuid>, error: Option<&str>) -> DeadLetter {
+        serde_json::from_value(json!({
+            "id": id, "subscription_id": of, "event_id": "e", "topic": "t", "partition": 0,
+            "offset": id, "payload_bytes": 2, "attempts": 3, "last_error": error,
+            "reason": if of.is_some() { "exhausted" } else { "malformed" },
+            "created_at": "2026-11-23T21:00:00Z",
+        }))
+        .expect("a dead letter")
+    }
+
+    #[test]
+    fn that_there_may_be_more_is_said_whatever_the_cause_that_is_asked_for() {
+        let asked = Asked {
+            cause: "exhausted.timeout".into(),
+            ..Asked::default()
+        };
+        for (looked_at, is_cut) in [(LOOKED_AT, true), (LOOKED_AT - 1, false)] {
+            let ids = 1..=i64::try_from(looked_at).expect("few");
+            let error = |id| if id == 1 { "timeout" } else { "http_5xx" };
+            let all = ids.map(|id| letter(id, Some(Uuid::from_u128(1)), Some(error(id))));
+            let (fit, cut) = asked.of(all.collect());
+            assert_eq!((fit.len(), cut), (1, is_cut));
+        }
+    }
+
     #[test]
     fn what_failed_alike_for_one_subscription_is_a_group_and_the_largest_is_first() {
         let (one, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
-        let letter = |id: i64, of: Option<Uuid>, error: Option<&str>| -> DeadLetter {
-            serde_json::from_value(json!({
-                "id": id, "subscription_id": of, "event_id": "e", "topic": "t", "partition": 0,
-                "offset": id, "payload_bytes": 2, "attempts": 3, "last_error": error,
-                "reason": if of.is_some() { "exhausted" } else { "malformed" },
-                "created_at": "2026-11-23T21:00:00Z",
-            }))
-            .expect("a dead letter")
-        };
         let letters = vec![
             letter(1, Some(one), Some("http_5xx")),
             letter(2, Some(other), Some("timeout")),

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 
 use crate::answers::Subscription;
 use crate::api::Problem;
+use crate::visible;
 
 /// What somebody wrote into the form.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -81,12 +82,12 @@ impl Fields {
         Value::Object(body)
     }
 
-    /// The body that changes `before` into them: what is as it was is left out, and what is empty
-    /// goes back to its default.
+    /// The body that changes `before` into them: what is as it was, or as a page showed it, is left
+    /// out, and what is empty goes back to its default.
     pub fn to_patch(&self, before: &Subscription) -> Value {
         let before = Self::of(before).all();
         let changed = self.all().into_iter().zip(before);
-        let changed = changed.filter(|(now, before)| now != before);
+        let changed = changed.filter(|((_, now), (_, before))| *now != shown(before.clone()));
         let body: Map<String, Value> = changed
             .map(|((name, value), _)| (name.to_owned(), value))
             .collect();
@@ -147,6 +148,15 @@ impl Fields {
             }
             _ => Value::Null,
         }
+    }
+}
+
+/// As a page shows it: what steers is a sign there, which would come back in its place.
+fn shown(value: Value) -> Value {
+    match value {
+        Value::String(text) => Value::String(visible::page(text)),
+        Value::Array(items) => items.into_iter().map(shown).collect(),
+        other => other,
     }
 }
 
@@ -283,12 +293,15 @@ mod tests {
         let before: Subscription = serde_json::from_value(json!({
             "id": "0199b0c2-7c1e-7d52-a0a5-4f0f6a3a9b11", "name": "n", "url": "http://a",
             "auth": {"kind": "bearer"}, "ordering": "none", "coalesce": "none", "state": "active",
-            "cities": ["Tokyo"], "filter": "event.reading > 30", "rate_limit": 2.5,
+            "cities": ["Tokyo", "a\u{202e}b"], "description": "a\u{1b}b", "filter": "event.reading > 30", "rate_limit": 2.5,
             "circuit": {"state": "closed"}, "expired": 0, "superseded": 0,
             "created_at": "2026-11-23T14:00:00Z", "updated_at": "2026-11-23T14:00:00Z",
         }))
         .expect("a subscription");
         let mut fields = Fields::of(&before);
+        // A form comes back as it was shown.
+        fields.cities = visible::page(fields.cities);
+        fields.description = visible::page(fields.description);
         assert_eq!(fields.to_patch(&before), json!({}));
         fields.filter.clear();
         fields.max_age = "6h".into();

@@ -34,9 +34,8 @@ fn fails(circuit: &Circuit, now: At) -> bool {
 /// What there is to say then.
 pub fn said(of: &Subscription, stats: &SubscriptionStats, now: At) -> Said {
     let health = &stats.health;
-    let mut said = begun(of, health.success_share_1h, now, || {
-        (health.consecutive_failures, stats.now.latency_ms)
-    });
+    let more = (health.consecutive_failures, stats.now.latency_ms);
+    let mut said = begun(of, health.success_share_1h, now, more);
     said.text
         .extend(held_back(of, health.held_back_events, now));
     said.text.extend(waiting(health));
@@ -48,7 +47,7 @@ pub fn said(of: &Subscription, stats: &SubscriptionStats, now: At) -> Said {
 
 /// The same in short, with which share of attempts succeeded in the last hour.
 pub fn brief(of: &Subscription, share: Option<f64>, now: At) -> Said {
-    let mut said = begun(of, share, now, || (0, None));
+    let mut said = begun(of, share, now, (0, None));
     said.text.extend(held_back(of, None, now));
     said.finish()
 }
@@ -72,9 +71,8 @@ fn begun(
     of: &Subscription,
     share: Option<f64>,
     now: At,
-    more: impl Fn() -> (i64, Option<Times>),
+    (attempts, times): (i64, Option<Times>),
 ) -> Saying {
-    let (attempts, times) = more();
     let (tone, text) = match of.state.as_str() {
         "disabled" => ("bad", vec![disabled(of, now)]),
         "paused" => (

@@ -2,7 +2,7 @@
 
 use askama::Template;
 use axum::Router;
-use axum::extract::{Query, State};
+use axum::extract::Query;
 use axum::response::Response;
 use axum::routing::get;
 use chrono::TimeDelta;
@@ -54,11 +54,7 @@ struct Component {
     says: String,
 }
 
-async fn overview(
-    State(_): State<Console>,
-    visitor: Visitor,
-    Query(asked): Query<Asked>,
-) -> Result<Response, Failed> {
+async fn overview(visitor: Visitor, Query(asked): Query<Asked>) -> Result<Response, Failed> {
     let range = Range::of(asked.range.as_deref());
     let measures = if visitor.is_admin() {
         format!("events,{MEASURES}")
