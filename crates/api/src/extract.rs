@@ -123,13 +123,13 @@ fn without_position(error: &serde_json::Error) -> String {
         return format!("unknown variant{}", &message[end + 1..]);
     }
     // A number in the place of a text may be one as well.
-    for kind in ["integer `", "floating point `"] {
-        if let Some(rest) = message.strip_prefix("invalid type: ")
-            && rest.starts_with(kind)
-            && let Some(end) = rest.rfind("`, expected ")
-        {
-            return echo(&format!("invalid type: a number{}", &rest[end + 1..]));
-        }
+    let is_number = ["integer `", "floating point `"].iter().any(|kind| {
+        message
+            .strip_prefix("invalid type: ")
+            .is_some_and(|it| it.starts_with(kind))
+    });
+    if is_number && let Some(end) = message.rfind("`, expected ") {
+        return echo(&format!("invalid type: a number{}", &message[end + 1..]));
     }
     match (message.find(" string \""), message.rfind("\", expected ")) {
         (Some(from), Some(to)) => {

@@ -48,7 +48,8 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
 /// How many idle connections are kept to one host.
 const IDLE_PER_HOST: usize = 64;
 
-/// How long a delivery waits for a certificate in the place of one that has expired.
+/// How long a delivery waits for a certificate in the place of one that has expired: so long that its
+/// circuit opens, and so short that another is seen soon.
 const WAIT_FOR_CERTIFICATE: Duration = Duration::from_secs(10);
 
 /// How connections are opened, within the attempt's deadline, and how many are kept.

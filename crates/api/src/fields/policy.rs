@@ -19,10 +19,10 @@ const DISABLE_AFTER: RangeInclusive<Duration> =
 
 const GRACE: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_hours(7 * 24);
 
-/// Below it a rate is no rate: one delivery in a quarter of an hour.
-/// Deliveries a second: what is permitted beyond that is no limit.
+/// In deliveries a second: beyond it a limit would limit nothing.
 pub const MAX_RATE: f64 = 100_000.0;
 
+/// Below it a rate is no rate: one delivery in a quarter of an hour.
 const RATE: RangeInclusive<f64> = 0.001..=MAX_RATE;
 const IN_FLIGHT: RangeInclusive<i64> = 1..=1000;
 

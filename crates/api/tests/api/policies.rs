@@ -155,6 +155,47 @@ async fn pausing_and_resuming_may_be_repeated_and_not_while_disabled(db: PgPool)
 }
 
 #[sqlx::test(migrations = "../../migrations")]
+async fn what_may_mend_it_is_tried_at_once_where_its_circuit_is_open(db: PgPool) {
+    let client = Client::new(db);
+    for (n, (state, change, at_once)) in [
+        ("open", json!({"url": "https://example.com/other"}), true),
+        ("open", json!({"auth_key": "another"}), true),
+        ("open", json!({"headers": {"X-Team": "weather"}}), true),
+        (
+            "open",
+            json!({"description": "another", "timeout": "2s"}),
+            false,
+        ),
+        ("open", json!({"url": "https://example.com/hook"}), false),
+        // A probe is on its way.
+        (
+            "half_open",
+            json!({"url": "https://example.com/other"}),
+            false,
+        ),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let id = client.subscription(&n.to_string()).await;
+        let sql =
+            "INSERT INTO circuits (subscription_id, state, opened_at, probe_at, probe_delay_ms)
+                   VALUES ($1, $2, now(), now() + interval '5 minutes', 600000)";
+        let opened = sqlx::query(sql).bind(id).bind(state).execute(&client.db);
+        opened.await.expect("a circuit");
+        let patched = client.patch(&format!("/subscriptions/{id}"), &change).await;
+        assert_eq!(patched.status, StatusCode::OK, "{}", patched.text());
+        let sql = "SELECT probe_at <= now() FROM circuits WHERE subscription_id = $1";
+        let due: bool = sqlx::query_scalar(sql)
+            .bind(id)
+            .fetch_one(&client.db)
+            .await
+            .expect("the row");
+        assert_eq!(due, at_once, "{state} {change}");
+    }
+}
+
+#[sqlx::test(migrations = "../../migrations")]
 async fn one_that_is_enabled_starts_with_a_probe(db: PgPool) {
     let client = Client::new(db);
     let id = client.subscription("a").await;

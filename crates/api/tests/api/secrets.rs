@@ -11,6 +11,8 @@ use uuid::Uuid;
 use crate::support::{Client, id_of, keyring};
 
 const HIDDEN: &str = "hunter2-hunter2";
+/// A secret that somebody took for a number.
+const DIGITS: &str = "73914257";
 const GIVEN: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
 /// All text of the row, and its bytes as text.
@@ -131,6 +133,16 @@ async fn what_is_no_secret_is_refused_by_its_field_and_not_shown(db: PgPool) {
             "/auth/kind",
         ),
         ("/subscriptions", both, "/auth"),
+        (
+            "/subscriptions",
+            with("auth_key", json!(73_914_257)),
+            "/auth_key",
+        ),
+        (
+            "/subscriptions",
+            with("signing_secret", json!(73_914_257.5)),
+            "/signing_secret",
+        ),
         (&rotate, json!({"grace_period": "8d"}), "/grace_period"),
         (
             &rotate,
@@ -140,7 +152,9 @@ async fn what_is_no_secret_is_refused_by_its_field_and_not_shown(db: PgPool) {
     ] {
         let refused = client.post(path, &body).await;
         assert_eq!(refused.json()["pointer"], pointer, "{}", refused.text());
-        assert!(!refused.text().contains(HIDDEN), "{}", refused.text());
+        for hidden in [HIDDEN, DIGITS] {
+            assert!(!refused.text().contains(hidden), "{}", refused.text());
+        }
     }
     let patch = json!({"auth_key": null, "auth": bearer});
     let refused = client.patch(&format!("/subscriptions/{id}"), &patch).await;

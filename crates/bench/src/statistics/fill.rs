@@ -1,5 +1,6 @@
 //! A database after days of deliveries: attempts, their statistics, and what waits.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -14,9 +15,6 @@ const SHAPES: u64 = 8;
 
 /// How many rows are made by one statement.
 const CHUNK: i64 = 1_000_000;
-
-/// How many statements fill the record at once.
-const WORKERS: usize = 2;
 
 /// Over how many days the attempts were made.
 const DAYS: u64 = 14;
@@ -121,9 +119,10 @@ async fn attempts(db: &PgPool, count: i64) -> anyhow::Result<()> {
     let step = span / count as f64;
     let indexes = without_indexes(&mut connection).await?;
     drop(connection);
-    let insert = async |worker: usize| {
-        let chunk = usize::try_from(CHUNK)?;
-        for first in (0..count).step_by(chunk).skip(worker).step_by(WORKERS) {
+    let chunks = Mutex::new((0..count).step_by(usize::try_from(CHUNK)?));
+    let next = || chunks.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let insert = async || {
+        while let Some(first) = next() {
             let last = (first + CHUNK).min(count) - 1;
             let row = sqlx::query(sql).bind(first).bind(last).bind(now);
             let made = row.bind(count).bind(step).execute(db).await;
@@ -131,7 +130,8 @@ async fn attempts(db: &PgPool, count: i64) -> anyhow::Result<()> {
         }
         anyhow::Ok(())
     };
-    tokio::try_join!(insert(0), insert(1))?;
+    // One for each processor of a small machine.
+    tokio::try_join!(insert(), insert())?;
     let mut connection = db.acquire().await?;
     sqlx::query("SET maintenance_work_mem = '1GB'")
         .execute(&mut *connection)

@@ -19,8 +19,17 @@ const FORGOTTEN_AFTER: Duration = Duration::from_mins(10);
 const KEPT: usize = 10_000;
 
 /// Those in use.
-#[derive(Debug, Default)]
-pub(super) struct Identified(Mutex<HashMap<Digest, Kept>>);
+#[derive(Debug)]
+pub(super) struct Identified {
+    most: usize,
+    all: Mutex<HashMap<Digest, Kept>>,
+}
+
+impl Default for Identified {
+    fn default() -> Self {
+        Self::keeping(KEPT)
+    }
+}
 
 #[derive(Debug)]
 struct Kept {
@@ -29,16 +38,24 @@ struct Kept {
 }
 
 impl Identified {
+    /// None yet, and no more than `most` ever.
+    pub(super) fn keeping(most: usize) -> Self {
+        Self {
+            most,
+            all: Mutex::default(),
+        }
+    }
+
     /// The one of that identity, which `make` makes if there is none.
     pub(super) fn get(&self, identity: &ClientIdentity, make: impl FnOnce() -> Sender) -> Sender {
         let now = Instant::now();
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(kept) = all.get_mut(identity.digest()) {
             kept.used_at = now;
             return kept.sender.clone();
         }
         all.retain(|_, kept| now - kept.used_at < FORGOTTEN_AFTER);
-        if all.len() >= KEPT {
+        if all.len() >= self.most {
             let oldest = all.iter().min_by_key(|(_, kept)| kept.used_at);
             let oldest = oldest.map(|(digest, _)| *digest);
             oldest.and_then(|digest| all.remove(&digest));
@@ -54,6 +71,6 @@ impl Identified {
 
     #[cfg(test)]
     pub(super) fn count(&self) -> usize {
-        self.0.lock().unwrap().len()
+        self.all.lock().unwrap().len()
     }
 }

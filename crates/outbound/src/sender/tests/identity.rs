@@ -147,6 +147,29 @@ async fn no_connection_is_shared_between_identities_and_each_keeps_its_own() {
     assert_eq!(reused, [false, false, true]);
 }
 
+#[tokio::test(start_paused = true)]
+async fn beyond_the_most_that_are_kept_the_one_idle_for_longest_is_forgotten() {
+    let authority = Authority::new();
+    let [one, two, three] = [(); 3].map(|()| identity(&authority, 2099));
+    let (kept, mut made) = (Identified::keeping(2), 0);
+    for (identity, expected) in [
+        (&one, 1),
+        (&two, 2),
+        (&one, 2),
+        (&three, 3),
+        (&one, 3),
+        (&two, 4),
+    ] {
+        kept.get(identity, || {
+            made += 1;
+            sender()
+        });
+        assert_eq!(made, expected);
+        assert!(kept.count() <= 2);
+        tokio::time::advance(Duration::from_secs(1)).await;
+    }
+}
+
 #[test]
 fn what_is_no_identity_is_told_why_and_shows_nothing() {
     let authority = Authority::new();
