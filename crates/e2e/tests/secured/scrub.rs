@@ -1,6 +1,7 @@
 //! Secrets get in by every way there is, while much fails, and none of them comes out: not in what
 //! the programs print and log at the finest level, not in answers, not in metrics.
 
+mod echo;
 mod inputs;
 mod run;
 mod search;
@@ -179,6 +180,7 @@ async fn use_keys(run: &mut Run) {
         run.ask_with(Method::GET, "/subscriptions", (name, &value))
             .await;
     }
+    assert_eq!(run.sign_in(Some(&wrong)).await, None);
     let wrong = core("WrongKey");
     for path in [
         format!("/api-keys/{wrong}"),
@@ -210,6 +212,22 @@ async fn look_at_everything(run: &mut Run) {
     }
     let first = run.first().await;
     run.ask(Method::GET, &first, "").await;
+    let cookie = run.sign_in(None).await.expect("an admin is let in");
+    for page in [
+        "/console/subscriptions",
+        "/console/deliveries",
+        "/console/dead-letters",
+        "/console/keys",
+        "/console/audit",
+        &format!("/console{first}"),
+        &format!("/console{first}/edit"),
+    ] {
+        let shown = run.ask_with(Method::GET, page, ("cookie", &cookie)).await;
+        assert!(
+            shown.starts_with("200") && shown.contains("<html"),
+            "{page}: {shown}"
+        );
+    }
     run.look_at_the_others().await;
 }
 

@@ -1,20 +1,17 @@
 //! A run of all programs, with secrets in every setting, and all that is heard of them.
 
-use axum::Router;
-use axum::http::{HeaderMap, StatusCode};
-use axum::routing::post;
 use e2e::log::Log;
 use e2e::program::Program;
 use e2e::receiver::Receiver;
 use e2e::stage::{Stage, setting, until};
-use reqwest::{Client, Method};
-use serde_json::{Value, json};
+use reqwest::redirect::Policy;
+use reqwest::{Client, Method, Url};
+use serde_json::Value;
 use sqlx::AssertSqlSafe;
-use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use super::inputs::{any_text, core, header_text, key};
-use super::search;
+use super::{echo, search};
 
 /// How long a program may take to answer.
 const ANSWERED_WITHIN: std::time::Duration = std::time::Duration::from_secs(30);
@@ -58,12 +55,16 @@ impl Run {
         let (well, failing) = (Receiver::new().await, Receiver::new().await);
         failing.answer(500);
         let (settings, log) = (settings(&stage, format).await, Log::new());
-        let (echo, server) = echo().await;
+        let (echo, server) = echo::echo(core(TOKEN)).await;
         let run = Self {
             api: start("api", &settings, &log),
             processor: start("processor", &settings, &log),
             webhook: start("webhook", &settings, &log),
-            http: Client::builder().timeout(ANSWERED_WITHIN).build().unwrap(),
+            http: Client::builder()
+                .redirect(Policy::none())
+                .timeout(ANSWERED_WITHIN)
+                .build()
+                .unwrap(),
             secrets: names()
                 .map(core)
                 .chain([setting("TEST_KAFKA_PASSWORD")])
@@ -150,9 +151,37 @@ impl Run {
         answered
     }
 
-    /// Asks the API with that header, and no other.
-    pub async fn ask_with(&mut self, method: Method, path: &str, header: (&str, &str)) {
+    /// Asks the API with that header, and no other; the answer as it is heard, from its status on.
+    pub async fn ask_with(&mut self, method: Method, path: &str, header: (&str, &str)) -> &str {
         self.send(method, path, "", header).await;
+        &self.heard.last().unwrap().1
+    }
+
+    /// Shows a key to the console, the first admin's unless another is given; its cookie, if it lets
+    /// one in.
+    pub async fn sign_in(&mut self, key: Option<&str>) -> Option<String> {
+        let key = key.unwrap_or_else(|| self.value("ADMIN_API_KEY"));
+        let form = Url::parse_with_params("http://form/", [("key", key)]).unwrap();
+        let request = self
+            .http
+            .post(format!("{}/console/sign-in", self.api.url()));
+        let request = request.header("content-type", "application/x-www-form-urlencoded");
+        let request = request.header("sec-fetch-site", "same-origin");
+        let answer = request
+            .body(form.query().unwrap().to_owned())
+            .send()
+            .await
+            .unwrap();
+        let cookie = answer
+            .headers()
+            .get("set-cookie")
+            .map(|it| it.to_str().unwrap());
+        let cookie = cookie.and_then(|it| Some(it.split_once(';')?.0.to_owned()));
+        let head = format!("{:?}", answer.headers());
+        let text = answer.text().await.unwrap();
+        self.heard
+            .push(("sign-in".into(), format!("{head}\n{text}")));
+        cookie
     }
 
     async fn send(
@@ -354,25 +383,4 @@ async fn log_in(stage: &Stage, password: &str) -> String {
     url.set_username(user).unwrap();
     url.set_password(Some(password)).unwrap();
     url.into()
-}
-
-/// A receiver that fails, and says in its answer what it was sent; under another path it gives a token,
-/// which says so too when it comes back.
-async fn echo() -> (String, JoinSet<()>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/echo", listener.local_addr().unwrap());
-    let token = json!({"access_token": core(TOKEN), "token_type": "Bearer", "expires_in": 3600});
-    let routes = Router::new()
-        .route("/token", post(async move || axum::Json(token)))
-        .fallback(async |headers: HeaderMap, body: String| {
-            let lines = headers.iter().map(|(name, value)| {
-                let value = String::from_utf8_lossy(value.as_bytes());
-                format!("{name}: {value}, {}\n", Value::from(&*value))
-            });
-            let said: Vec<_> = lines.chain([body]).collect();
-            (StatusCode::INTERNAL_SERVER_ERROR, said.concat())
-        });
-    let mut server = JoinSet::new();
-    server.spawn(async move { axum::serve(listener, routes).await.unwrap() });
-    (url, server)
 }
