@@ -65,7 +65,8 @@ try {
   await receiver.listen();
   const env = { AUTH: "off", RATE_LIMIT_PER_ADDRESS: "0" };
   await start("api", ["--listen", `127.0.0.1:${port}`], { env, ready: `${base}/readyz` });
-  await start("processor", ["--admin-listen", `127.0.0.1:${admin}`], { ready: `http://127.0.0.1:${admin}/readyz` });
+  // Not ready before there is a topic, which who publishes makes.
+  await start("processor", ["--admin-listen", `127.0.0.1:${admin}`], { ready: `http://127.0.0.1:${admin}/livez` });
   await fill();
   row([`${SUBSCRIPTIONS} subscriptions, ${EVENTS} events`, "first byte", "slowest", "weight"]);
   let isMet = true;
