@@ -2,6 +2,7 @@
 
 mod actions;
 
+use api::Access;
 use axum::http::{Method, StatusCode};
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -83,6 +84,39 @@ async fn a_list_is_read_part_by_part_newest_first_and_each_delivery_once(db: PgP
     let mut evens = ids((2..=22).step_by(2));
     evens.insert(4, "event-9".into());
     assert_eq!(of_one.concat(), evens);
+}
+
+/// What is enough for a page is looked for in the last day first; some of these are older, and some
+/// subscriptions have all the new ones.
+#[sqlx::test(migrations = "../../migrations")]
+async fn an_owners_list_is_the_same_however_its_deliveries_are_spread(db: PgPool) {
+    let key = "the-admin-key-of-these-tests-0123456789";
+    let admin = Client::with_access(db, Access::by_keys(Some(&key.into()))).with_token(key);
+    let body = json!({"name": "a", "role": "subscriber", "owner": "acme"});
+    let made = admin.post("/api-keys", &body).await.json();
+    let acme = admin.as_somebody(made["key"].as_str());
+    let (busy, slow) = (
+        acme.subscription("busy").await,
+        acme.subscription("slow").await,
+    );
+    let other = admin.subscription("of nobody").await;
+    for offset in 1..=40 {
+        let hours_ago = 3_600.0 * f64::from(offset);
+        let row = Recorded {
+            seconds_ago: hours_ago,
+            ..Recorded::new(if offset % 7 == 0 { slow } else { busy }, offset)
+        };
+        row.write(&admin.db).await;
+        let strange = Recorded {
+            subscription: other,
+            ..row
+        };
+        strange.write(&admin.db).await;
+    }
+    for limit in [1, 3, 10, 30, 100] {
+        let listed = pages(&acme, &format!("/deliveries?limit={limit}")).await;
+        assert_eq!(listed.concat(), ids(1..=40), "{limit}");
+    }
 }
 
 #[sqlx::test(migrations = "../../migrations")]

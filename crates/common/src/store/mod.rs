@@ -66,6 +66,9 @@ pub async fn connect(
         ("idle_in_transaction_session_timeout", SILENCE_LIMIT),
         // A notice that the schema is there already tells nobody anything.
         ("client_min_messages", "warning"),
+        // Each of our queries is short; to compile one takes longer than to run it, and is done for
+        // each anew.
+        ("jit", "off"),
     ]);
     describe_gauge!(CONNECTIONS, "Connections to Postgres, by state");
     describe_gauge!(

@@ -154,6 +154,10 @@ pub async fn of_all_failed(db: impl PgExecutor<'_>, stretch: Stretch) -> sqlx::R
 
 /// Those of some subscriptions.
 ///
+/// Where their newest few of the last day are enough for `limit`, the oldest that can be among the
+/// answer is known, and no day before it is opened: with a hundred subscriptions over two weeks that
+/// would be 1,500 looks into an index.
+///
 /// # Errors
 /// The database's.
 pub async fn of_some(
@@ -169,12 +173,24 @@ pub async fn of_some(
     sqlx::query_as!(
         Row,
         r#"
+        WITH enough AS MATERIALIZED (
+            SELECT few.attempted_at FROM UNNEST($7::uuid[]) AS wanted (id) CROSS JOIN LATERAL (
+                SELECT attempted_at FROM attempts
+                WHERE subscription_id = wanted.id AND attempted_at <= $2
+                  AND attempted_at >= GREATEST($1, LEAST($2, now()) - interval '1 day')
+                  AND (attempted_at, subscription_id, event_offset, number) < ($2, $3, $4, $5)
+                ORDER BY attempted_at DESC
+                LIMIT 1 + $6::bigint / GREATEST(cardinality($7), 1)
+            ) AS few
+            ORDER BY attempted_at DESC OFFSET $6::bigint - 1 LIMIT 1
+        )
         SELECT newest.* FROM UNNEST($7::uuid[]) AS wanted (id) CROSS JOIN LATERAL (
             SELECT attempted_at, subscription_id, replay_id, topic, partition, event_offset,
                    event_id, event_key, number, outcome::text AS "outcome!: Outcome", status,
                    failure, total_us
             FROM attempts
             WHERE subscription_id = wanted.id AND attempted_at >= $1 AND attempted_at <= $2
+              AND attempted_at >= COALESCE((SELECT attempted_at FROM enough), $1)
               AND (attempted_at, subscription_id, event_offset, number) < ($2, $3, $4, $5)
             ORDER BY attempted_at DESC, subscription_id DESC, event_offset DESC, number DESC
             LIMIT $6
