@@ -18,13 +18,15 @@ use common::store::subscriptions::Row;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+use uuid::Uuid;
 
+use crate::door::Source;
 use crate::error::ApiError;
 use keys::KnownKey;
 
 pub use guard::Guard;
 pub use needs::{Needs, SCHEME};
-pub use oidc::{Oidc, OidcArgs};
+pub use oidc::{Attempt, NO_PROVIDER, Oidc, OidcArgs, Returned};
 
 /// What a caller may reach.
 #[derive(
@@ -67,6 +69,12 @@ impl Scope {
             Self::Write => "write",
         }
     }
+
+    /// Those whose labels are among these.
+    pub fn among(labels: &[String]) -> Vec<Self> {
+        let has = |scope: &Self| labels.iter().any(|label| label == scope.label());
+        [Self::Read, Self::Write].into_iter().filter(has).collect()
+    }
 }
 
 /// Who makes a request.
@@ -78,9 +86,11 @@ pub struct Caller {
     pub owner: Option<String>,
     /// What it may do.
     pub scopes: Vec<Scope>,
-    /// As the audit names it: `key:` and the key's id, `oidc:` and the token's subject, `admin-key`,
-    /// `off`, `command`.
+    /// As the audit names it: `key:` or `session:` and its id, `oidc:` and the token's subject,
+    /// `portal-link:` and the link's id, `admin-key`, `off`, `command`.
     pub who: String,
+    /// The session in which it asks.
+    pub session: Option<Uuid>,
     /// From where it asks.
     pub address: Option<String>,
     /// Under which id its request is logged.
@@ -95,6 +105,7 @@ impl Caller {
             owner: None,
             scopes: vec![Scope::Read, Scope::Write],
             who: who.to_owned(),
+            session: None,
             address: None,
             request_id: String::new(),
         }
@@ -140,6 +151,36 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
     }
 }
 
+/// Somebody at a route that is open to anybody: nobody yet.
+#[derive(Clone, Debug)]
+pub struct Stranger {
+    address: Option<String>,
+    request_id: String,
+}
+
+impl Stranger {
+    /// That it is this caller who asks.
+    pub fn is(self, caller: Caller) -> Caller {
+        Caller {
+            address: self.address,
+            request_id: self.request_id,
+            ..caller
+        }
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Stranger {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        let source = parts.extensions.get::<Source>();
+        Ok(Self {
+            address: source.map(|source| source.0.to_string()),
+            request_id: guard::request_id(&parts.extensions),
+        })
+    }
+}
+
 /// How callers are known.
 #[derive(Clone, Debug)]
 pub enum Access {
@@ -163,6 +204,14 @@ impl Access {
             admin: admin.map(|key| Box::new(KnownKey::new(key))),
             oidc: None,
         })
+    }
+
+    /// The provider, where there is one.
+    pub fn oidc(&self) -> Option<&Oidc> {
+        match self {
+            Self::Off => None,
+            Self::On(known) => known.oidc.as_ref(),
+        }
     }
 
     /// By tokens of that provider as well.

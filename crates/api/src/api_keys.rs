@@ -1,6 +1,6 @@
 //! `/api-keys`: who may use the API. For admins.
 //!
-//! A key is shown once, in the answer that makes it.
+//! A key is shown once, in the answer that makes it. Those of sessions are listed and revoked here too.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -9,7 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sqlx::PgPool;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
@@ -19,10 +19,10 @@ use crate::access::{Caller, Role, Scope};
 use crate::error::ApiError;
 use crate::extract::{Json, Path, Query};
 use crate::fields::{Name, Owner, Time};
-use crate::list::{Page, Part};
+use crate::list::{Limit, Page, Skip};
 use crate::refusals;
 use crate::state::AppState;
-use crate::store::api_keys::{self, New, Row};
+use crate::store::api_keys::{self, Kind, New, Row};
 use crate::store::audit::{self, Change};
 
 /// The routes of this file.
@@ -99,13 +99,14 @@ impl NewApiKey {
 /// A key, without itself.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({
-    "id": "0199b0c2-d1f4-7b20-9c3d-6f7a8b9c0d1e", "name": "acme's", "prefix": "tw_live_4f0f6a3a",
+    "id": "0199b0c2-d1f4-7b20-9c3d-6f7a8b9c0d1e", "kind": "key", "name": "acme's", "prefix": "tw_live_4f0f6a3a",
     "role": "subscriber", "owner": "acme", "scopes": ["read", "write"], "expires_at": null,
     "last_used_at": null, "created_at": "2026-11-23T21:00:00Z", "created_by": "admin-key",
     "revoked_at": null
 }))]
 pub struct ApiKey {
     id: Uuid,
+    kind: Kind,
     name: String,
     /// How it begins.
     prefix: String,
@@ -126,6 +127,7 @@ impl From<Row> for ApiKey {
     fn from(row: Row) -> Self {
         Self {
             id: row.id,
+            kind: row.kind,
             name: row.name,
             prefix: row.prefix,
             role: row.role,
@@ -143,8 +145,8 @@ impl From<Row> for ApiKey {
 /// A key that was just made.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({
-    "key": "tw_live_4f0f6a3a_…", "id": "0199b0c2-d1f4-7b20-9c3d-6f7a8b9c0d1e", "name": "acme's",
-    "prefix": "tw_live_4f0f6a3a", "role": "subscriber", "owner": "acme",
+    "key": "tw_live_4f0f6a3a_…", "id": "0199b0c2-d1f4-7b20-9c3d-6f7a8b9c0d1e", "kind": "key",
+    "name": "acme's", "prefix": "tw_live_4f0f6a3a", "role": "subscriber", "owner": "acme",
     "scopes": ["read", "write"], "expires_at": null, "last_used_at": null,
     "created_at": "2026-11-23T21:00:00Z", "created_by": "admin-key", "revoked_at": null
 }))]
@@ -220,23 +222,41 @@ async fn create(
     Ok((StatusCode::CREATED, axum::Json(made)))
 }
 
+/// Which keys to show.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ListQuery {
+    /// How many to leave out.
+    #[serde(default)]
+    #[param(value_type = i64, minimum = 0, default = 0, example = 0)]
+    skip: Skip,
+    /// How many to show.
+    #[serde(default)]
+    #[param(value_type = i64, minimum = 1, maximum = 1000, default = 100, example = 100)]
+    limit: Limit,
+    /// Of which kind; of both, unless given.
+    kind: Option<Kind>,
+}
+
 /// List keys, oldest first
 ///
-/// Those that are revoked too.
-#[utoipa::path(get, path = "/api-keys", tag = "access", params(Part),
+/// Those that are revoked too; of sessions, those that ended within a day.
+#[utoipa::path(get, path = "/api-keys", tag = "access", params(ListQuery),
     security(("key" = ["admin"])), responses(
     (status = 200, body = Page<ApiKey>, description = "A part of the list"),
     refusals::List,
 ))]
 async fn list(
     State(db): State<PgPool>,
-    Query(part): Query<Part>,
+    Query(query): Query<ListQuery>,
 ) -> Result<axum::Json<Page<ApiKey>>, ApiError> {
-    let rows = api_keys::list(&db, part.skip.into(), part.limit.into()).await?;
+    let part = (query.skip.into(), query.limit.into());
+    let rows = api_keys::list(&db, query.kind, part).await?;
     Ok(axum::Json(rows.into_iter().map(ApiKey::from).collect()))
 }
 
-/// Revoke a key
+/// Revoke a key, or end a session
 ///
 /// From the next request on it is good for nothing.
 #[utoipa::path(delete, path = "/api-keys/{id}", tag = "access",

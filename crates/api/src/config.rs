@@ -14,12 +14,14 @@ use common::store::StoreArgs;
 use common::telemetry::TelemetryArgs;
 use outbound::EgressArgs;
 use secrecy::{ExposeSecret, SecretString};
+use url::Url;
 
 use crate::access::{Access, OidcArgs, keys};
 use crate::command::Command;
 use crate::door::DoorArgs;
 use crate::live;
 use crate::server::ServerArgs;
+use crate::sessions;
 use crate::statistics::{Settings, percent};
 
 /// What it takes to serve everybody on an address that others reach.
@@ -62,6 +64,15 @@ pub struct Config {
     /// After how long one has to in any case
     #[arg(long, env = "CONSOLE_LIFETIME", default_value = "12h", value_parser = human::duration)]
     pub console_lifetime: Duration,
+    /// Where browsers reach this, for links and for signing in; where it listens, unless given
+    #[arg(long, env = "PUBLIC_URL", value_parser = public_url)]
+    pub public_url: Option<String>,
+    /// After how long a link to the console that nobody used is none
+    #[arg(long, env = "PORTAL_LINK_LIFETIME", default_value = "5m", value_parser = human::duration)]
+    pub portal_link_lifetime: Duration,
+    /// Which sites may show the console in a frame: origins, separated by commas; none, unless given
+    #[arg(long, env = "CONSOLE_FRAME_ANCESTORS", value_delimiter = ',', value_parser = public_url)]
+    pub console_frame_ancestors: Vec<String>,
     /// For how many days the audit is kept
     #[arg(long, env = "AUDIT_KEPT_DAYS", default_value_t = 400, value_parser = clap::value_parser!(i32).range(1..=36_500))]
     pub audit_kept_days: i32,
@@ -194,10 +205,41 @@ impl Config {
     pub(crate) fn console(&self) -> console::Settings {
         console::Settings {
             asks_for_keys: self.auth == Auth::On,
-            by_tls: self.server.tls_cert.is_some() || !self.listen.ip().is_loopback(),
+            has_provider: self.auth == Auth::On && self.oidc.client_id.is_some(),
+            by_tls: self.is_by_tls(),
             idle: self.console_idle,
             lifetime: self.console_lifetime,
+            frame_ancestors: self.console_frame_ancestors.clone(),
         }
+    }
+
+    /// Where browsers reach this, and how long what they sign in with lasts.
+    pub(crate) fn sessions(&self) -> sessions::Settings {
+        sessions::Settings {
+            lifetime: self.console_lifetime,
+            link_lifetime: self.portal_link_lifetime,
+            public_url: self.public_url.clone().unwrap_or_else(|| self.own_url()),
+        }
+    }
+
+    fn is_by_tls(&self) -> bool {
+        let public = self.public_url.as_deref().unwrap_or("");
+        public.starts_with("https:")
+            || self.server.tls_cert.is_some()
+            || !self.listen.ip().is_loopback()
+    }
+
+    fn own_url(&self) -> String {
+        let scheme = if self.server.tls_cert.is_some() {
+            "https"
+        } else {
+            "http"
+        };
+        let (ip, port) = (self.listen.ip(), self.listen.port());
+        if ip.is_unspecified() || ip.is_loopback() {
+            return format!("{scheme}://localhost:{port}");
+        }
+        format!("{scheme}://{}", self.listen)
     }
 
     /// How callers are known.
@@ -216,6 +258,22 @@ fn origin(text: &str) -> Result<String, String> {
         return Err("it must be a domain name of 1 to 253 characters".into());
     }
     Ok(text.to_owned())
+}
+
+/// Scheme and authority, as a browser names an origin (RFC 6454, section 6.2).
+fn public_url(text: &str) -> Result<String, String> {
+    let wrong = || "it must be http:// or https:// and a host, and no more".to_owned();
+    let url: Url = text.parse().map_err(|_| wrong())?;
+    let is_origin = matches!(url.scheme(), "http" | "https")
+        && url.username().is_empty()
+        && url.password().is_none()
+        && url.path() == "/"
+        && url.query().is_none()
+        && url.fragment().is_none();
+    if !is_origin || text.ends_with('/') {
+        return Err(wrong());
+    }
+    Ok(url.origin().ascii_serialization())
 }
 
 #[cfg(test)]
@@ -237,6 +295,29 @@ mod tests {
         assert!(check(&[outside, "--auth-insecure=yes"]).is_err());
         assert_eq!(check(&[outside, "--auth-insecure=yes-i-know"]), Ok(()));
         assert_eq!(check(&[outside, "--auth=on"]), Ok(()));
+    }
+
+    #[test]
+    fn a_public_url_is_an_origin() {
+        for (text, origin) in [
+            (
+                "https://hooks.example.com",
+                Some("https://hooks.example.com"),
+            ),
+            (
+                "https://hooks.example.com:443",
+                Some("https://hooks.example.com"),
+            ),
+            ("http://[::1]:9090", Some("http://[::1]:9090")),
+            ("https://hooks.example.com/", None),
+            ("https://hooks.example.com/console", None),
+            ("https://me@hooks.example.com", None),
+            ("ftp://hooks.example.com", None),
+            ("hooks.example.com", None),
+            ("'none'", None),
+        ] {
+            assert_eq!(public_url(text).ok().as_deref(), origin, "{text}");
+        }
     }
 
     #[test]

@@ -61,6 +61,8 @@ pub enum ApiError {
     ChangedMeanwhile,
     #[error("the receiver was asked first: {0}")]
     NotVerified(Box<Answered>),
+    #[error("the key is no session's: revoke it by its id")]
+    NoSession,
     #[error("it is disabled: enable it first")]
     SubscriptionDisabled,
     #[error("its deliveries are given no tokens: set its `auth` to one of the kind oauth2 first")]
@@ -110,6 +112,7 @@ impl ApiError {
             Self::NameTaken => Code::NameTaken,
             Self::ChangedMeanwhile => Code::ChangedMeanwhile,
             Self::NotVerified(_) => Code::NotVerified,
+            Self::NoSession => Code::NoSession,
             Self::SubscriptionDisabled => Code::SubscriptionDisabled,
             Self::NotOAuth2 => Code::NotOAuth2,
             Self::ReplayCompleted => Code::ReplayCompleted,

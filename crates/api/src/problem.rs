@@ -43,6 +43,8 @@ pub enum Code {
     ChangedMeanwhile,
     /// The receiver was asked first, and did not agree.
     NotVerified,
+    /// The key is no session's.
+    NoSession,
     /// The subscription is disabled.
     SubscriptionDisabled,
     /// The subscription's deliveries are given no tokens.
@@ -90,6 +92,7 @@ impl Code {
             Self::SlowBody => StatusCode::REQUEST_TIMEOUT,
             Self::NameTaken
             | Self::ChangedMeanwhile
+            | Self::NoSession
             | Self::SubscriptionDisabled
             | Self::NotOAuth2
             | Self::ReplayCompleted
@@ -125,6 +128,7 @@ impl Code {
             Self::NameTaken => "The name is taken",
             Self::ChangedMeanwhile => "It was changed meanwhile",
             Self::NotVerified => "The receiver does not agree",
+            Self::NoSession => "The key is no session's",
             Self::SubscriptionDisabled => "The subscription is disabled",
             Self::NotOAuth2 => "The subscription's deliveries are given no tokens",
             Self::ReplayCompleted => "The replay is completed",
@@ -159,6 +163,7 @@ impl Code {
             Self::NameTaken => "urn:temperature-webhooks:problem:name_taken",
             Self::ChangedMeanwhile => "urn:temperature-webhooks:problem:changed_meanwhile",
             Self::NotVerified => "urn:temperature-webhooks:problem:not_verified",
+            Self::NoSession => "urn:temperature-webhooks:problem:no_session",
             Self::SubscriptionDisabled => "urn:temperature-webhooks:problem:subscription_disabled",
             Self::NotOAuth2 => "urn:temperature-webhooks:problem:not_oauth2",
             Self::ReplayCompleted => "urn:temperature-webhooks:problem:replay_completed",

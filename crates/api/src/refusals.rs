@@ -134,6 +134,21 @@ const KEY: [Example; 1] = [|| ApiError::InvalidField {
     detail: "a subscriber's key has an owner".into(),
 }];
 
+/// What a route may answer that lets somebody in by a provider.
+const SIGN_IN: [Example; 2] = [
+    || ApiError::Forbidden("nobody signs in by a provider here"),
+    || ApiError::ProviderUnavailable,
+];
+
+/// What a route may answer that begins a session.
+const SESSION: [Example; 1] = [|| ApiError::InvalidField {
+    pointer: "/oidc/attempt".into(),
+    detail: "must be what `POST /sign-ins` gave".into(),
+}];
+
+/// What a route may answer that ends one.
+const NO_SESSION: [Example; 1] = [|| ApiError::NoSession];
+
 /// What a route may answer that takes the id of a key.
 const API_KEY: [Example; 2] = [
     || ApiError::InvalidParameter {
@@ -272,6 +287,8 @@ refusals! {
     CreateKey: BODY, KEY;
     /// Of a route that takes the id of a key alone.
     OneKey: API_KEY;
+    /// Of `DELETE /sessions/current`.
+    EndSession: NO_SESSION;
     /// Of `GET /stats`.
     Stats: NOTHING;
     /// Of `GET /stats/timeseries`.
@@ -299,6 +316,26 @@ pub struct Keys;
 impl IntoResponses for Keys {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
         document(&[&OPEN[..], &KEY_SET[..]].concat())
+    }
+}
+
+/// Of `POST /sign-ins`.
+#[derive(Debug)]
+pub struct SignIn;
+
+impl IntoResponses for SignIn {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        document(&[&OPEN[..], &SIGN_IN[..]].concat())
+    }
+}
+
+/// Of `POST /sessions`.
+#[derive(Debug)]
+pub struct CreateSession;
+
+impl IntoResponses for CreateSession {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        document(&[&OPEN[..], &BODY[..], &SIGN_IN[..], &SESSION[..]].concat())
     }
 }
 

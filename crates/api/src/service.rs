@@ -72,6 +72,7 @@ impl Service {
             keyring: keyring.clone(),
             attempt_log: config.attempt_log,
             live: live.clone(),
+            sessions: config.sessions(),
             statistics: config.settings_of_statistics(),
         };
         let admin = probes::router(readiness, Liveness::default(), metrics);

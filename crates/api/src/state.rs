@@ -9,6 +9,7 @@ use sqlx::PgPool;
 use crate::access::Access;
 use crate::live::Live;
 use crate::log::Log;
+use crate::sessions;
 use crate::statistics;
 use crate::tester::Tester;
 
@@ -31,6 +32,8 @@ pub struct AppState {
     pub attempt_log: AttemptLog,
     /// What is recorded, as it is.
     pub live: Live,
+    /// How people sign in.
+    pub sessions: sessions::Settings,
     /// What statistics are judged by.
     pub statistics: statistics::Settings,
 }

@@ -2,14 +2,16 @@
 //! each sealing (NIST SP 800-38D).
 //!
 //! What is sealed belongs to one subscription, whose id is authenticated with it: moved to another's
-//! row it does not open; a session of the console is sealed as none's. Several keys can be in force, so that one can be exchanged for another: the
-//! first seals, each opens what it sealed. No error and no `Debug` shows a key or what is sealed.
+//! row it does not open; what is none's is sealed for a [`Purpose`], and opens for no other. Several
+//! keys can be in force, so that one can be exchanged for another: the first seals, each opens what it
+//! sealed. No error and no `Debug` shows a key or what is sealed.
 
 use std::fmt;
 use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::rand::{SecureRandom, SystemRandom};
 use secrecy::{ExposeSecret, SecretString};
@@ -18,8 +20,24 @@ use uuid::Uuid;
 /// What is authenticated with every secret of a subscription, before its id.
 const PURPOSE: &[u8] = b"temperature-webhooks/subscription/";
 
-/// What is authenticated with every session of the console.
-const OF_A_SESSION: &[u8] = b"temperature-webhooks/session/";
+/// What something is sealed for that is no subscription's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// A session of the console.
+    Session,
+    /// A sign-in that has begun, and not come back from the provider yet.
+    SignIn,
+}
+
+impl Purpose {
+    /// What is authenticated with it.
+    fn label(self) -> Vec<u8> {
+        match self {
+            Self::Session => b"temperature-webhooks/session/".to_vec(),
+            Self::SignIn => b"temperature-webhooks/sign-in/".to_vec(),
+        }
+    }
+}
 
 /// How long the id of a key may be, in bytes.
 const MAX_ID_BYTES: usize = 64;
@@ -54,6 +72,28 @@ pub struct Sealed {
     pub key_id: String,
     /// Nonce, ciphertext and tag.
     pub bytes: Vec<u8>,
+}
+
+impl Sealed {
+    /// As a text that a cookie or a URL can have: base64url, a dot, base64url.
+    pub fn to_text(&self) -> String {
+        let encoded = |bytes: &[u8]| BASE64_URL_SAFE_NO_PAD.encode(bytes);
+        format!(
+            "{}.{}",
+            encoded(self.key_id.as_bytes()),
+            encoded(&self.bytes)
+        )
+    }
+
+    /// What [`Self::to_text`] wrote.
+    pub fn from_text(text: &str) -> Option<Self> {
+        let (id, bytes) = text.split_once('.')?;
+        let decoded = |text: &str| BASE64_URL_SAFE_NO_PAD.decode(text).ok();
+        Some(Self {
+            key_id: String::from_utf8(decoded(id)?).ok()?,
+            bytes: decoded(bytes)?,
+        })
+    }
 }
 
 /// Why a text is no keyring. It does not show the text.
@@ -111,7 +151,7 @@ impl Keyring {
     /// If the operating system has no randomness to give, which Linux does not do once it has
     /// started.
     pub fn seal(&self, subscription_id: Uuid, secret: &[u8]) -> Sealed {
-        self.seal_as(of(subscription_id), secret)
+        self.seal_with(of(subscription_id), secret)
     }
 
     /// Opens what was sealed for that subscription.
@@ -119,26 +159,26 @@ impl Keyring {
     /// # Errors
     /// That its key is not there, or that it is not what was sealed.
     pub fn open(&self, subscription_id: Uuid, sealed: &Sealed) -> Result<Vec<u8>, OpenError> {
-        self.open_as(of(subscription_id), sealed)
+        self.open_with(of(subscription_id), sealed)
     }
 
-    /// Seals a session of the console, which opens as nothing else.
+    /// Seals what is no subscription's.
     ///
     /// # Panics
     /// As [`Self::seal`].
-    pub fn seal_session(&self, session: &[u8]) -> Sealed {
-        self.seal_as(Aad::from(OF_A_SESSION.to_vec()), session)
+    pub fn seal_for(&self, purpose: Purpose, secret: &[u8]) -> Sealed {
+        self.seal_with(Aad::from(purpose.label()), secret)
     }
 
-    /// Opens a session.
+    /// Opens what was sealed for that purpose.
     ///
     /// # Errors
     /// As [`Self::open`].
-    pub fn open_session(&self, sealed: &Sealed) -> Result<Vec<u8>, OpenError> {
-        self.open_as(Aad::from(OF_A_SESSION.to_vec()), sealed)
+    pub fn open_for(&self, purpose: Purpose, sealed: &Sealed) -> Result<Vec<u8>, OpenError> {
+        self.open_with(Aad::from(purpose.label()), sealed)
     }
 
-    fn seal_as(&self, what: Aad<Vec<u8>>, secret: &[u8]) -> Sealed {
+    fn seal_with(&self, what: Aad<Vec<u8>>, secret: &[u8]) -> Sealed {
         let mut nonce = [0; NONCE_LEN];
         let filled = SystemRandom::new().fill(&mut nonce);
         filled.expect("the system has randomness once it has started");
@@ -155,7 +195,7 @@ impl Keyring {
         }
     }
 
-    fn open_as(&self, what: Aad<Vec<u8>>, sealed: &Sealed) -> Result<Vec<u8>, OpenError> {
+    fn open_with(&self, what: Aad<Vec<u8>>, sealed: &Sealed) -> Result<Vec<u8>, OpenError> {
         let key = self.0.iter().find(|key| key.id == sealed.key_id);
         let key = key.ok_or_else(|| OpenError::NoKey(sealed.key_id.clone()))?;
         let forged = || OpenError::Forged(key.id.clone());
@@ -218,12 +258,21 @@ mod tests {
     }
 
     #[test]
-    fn a_session_is_no_secret_of_a_subscription_and_the_other_way_round() {
+    fn what_is_sealed_for_one_purpose_opens_for_no_other() {
         let (ring, id) = (keyring(OLD), Uuid::nil());
-        let session = ring.seal_session(b"session");
-        assert_eq!(ring.open_session(&session).unwrap(), b"session");
+        let session = ring.seal_for(Purpose::Session, b"session");
+        assert_eq!(
+            ring.open_for(Purpose::Session, &session).unwrap(),
+            b"session"
+        );
+        ring.open_for(Purpose::SignIn, &session).unwrap_err();
         ring.open(id, &session).unwrap_err();
-        ring.open_session(&ring.seal(id, b"secret")).unwrap_err();
+        let secret = ring.seal(id, b"secret");
+        ring.open_for(Purpose::Session, &secret).unwrap_err();
+        let sealed = Sealed::from_text(&session.to_text()).unwrap();
+        assert_eq!(sealed, session);
+        assert_eq!(Sealed::from_text("no"), None);
+        assert_eq!(Sealed::from_text("b2xk.?"), None);
     }
 
     #[test]

@@ -114,5 +114,6 @@ const tail = document.querySelector("[data-tail]");
 if (tail !== null) follow(tail.dataset.tail);
 document.querySelectorAll("[data-copy]").forEach(copies);
 document.querySelectorAll("select#auth").forEach(choose);
+document.querySelector("form[data-at-once]")?.requestSubmit();
 setInterval(tellTimes, SECONDS);
 document.querySelector("header [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });

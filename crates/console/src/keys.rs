@@ -1,4 +1,5 @@
-//! The keys of the API: which there are, making one, revoking one. For admins.
+//! The keys of the API: which there are, making one, revoking one; the sessions of who signed in
+//! without one, and links to do that by. For admins.
 
 use askama::Template;
 use axum::Router;
@@ -10,7 +11,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use crate::answers::{ApiKey, Page};
+use crate::answers::{ApiKey, At, Page};
 use crate::api::Problem;
 use crate::failed::Failed;
 use crate::frame::{Frame, page};
@@ -24,6 +25,7 @@ const SHOWN: usize = 100;
 pub fn routes() -> Router<Console> {
     Router::new()
         .route("/console/keys", get(list).post(create))
+        .route("/console/keys/links", post(link))
         .route("/console/keys/{id}/revoke", post(revoke))
 }
 
@@ -31,6 +33,25 @@ pub fn routes() -> Router<Console> {
 #[serde(default)]
 struct Asked {
     skip: usize,
+    kind: Kind,
+}
+
+/// Which keys are shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Kind {
+    #[default]
+    Key,
+    Session,
+}
+
+impl Kind {
+    fn label(self) -> &'static str {
+        match self {
+            Self::Key => "key",
+            Self::Session => "session",
+        }
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -48,6 +69,7 @@ struct New {
 struct List {
     frame: Frame,
     keys: Vec<ApiKey>,
+    kind: Kind,
     skip: usize,
     has_more: bool,
     new: New,
@@ -58,19 +80,26 @@ struct List {
 #[template(path = "key.html")]
 struct Made {
     frame: Frame,
-    name: String,
-    key: String,
+    heading: String,
+    /// What is special about it.
+    notice: String,
+    secret: String,
 }
 
 impl List {
-    async fn read(visitor: &Visitor, skip: usize) -> Result<Self, Failed> {
-        let path = format!("/api-keys?skip={skip}&limit={}", SHOWN + 1);
+    async fn read(visitor: &Visitor, Asked { skip, kind }: Asked) -> Result<Self, Failed> {
+        let path = format!(
+            "/api-keys?kind={}&skip={skip}&limit={}",
+            kind.label(),
+            SHOWN + 1
+        );
         let mut keys = visitor.get::<Page<ApiKey>>(&path).await?.items;
         let has_more = keys.len() > SHOWN;
         keys.truncate(SHOWN);
         Ok(Self {
             frame: visitor.frame("Keys"),
             keys,
+            kind,
             skip,
             has_more,
             new: New::default(),
@@ -94,7 +123,12 @@ impl List {
     }
 
     fn next(&self) -> String {
-        format!("/console/keys?skip={}", self.skip + SHOWN)
+        let skip = self.skip + SHOWN;
+        format!("/console/keys?kind={}&skip={skip}", self.kind.label())
+    }
+
+    fn shows_sessions(&self) -> bool {
+        self.kind == Kind::Session
     }
 
     fn state(&self, key: &ApiKey) -> &'static str {
@@ -128,7 +162,7 @@ impl New {
 }
 
 async fn list(visitor: Visitor, Query(asked): Query<Asked>) -> Result<Response, Failed> {
-    Ok(page(&List::read(&visitor, asked.skip).await?))
+    Ok(page(&List::read(&visitor, asked).await?))
 }
 
 #[derive(Deserialize)]
@@ -143,21 +177,56 @@ async fn create(visitor: Visitor, Form(new): Form<New>) -> Result<Response, Fail
     match called {
         Ok(answer) => {
             let made: MadeKey = visitor.read_answer(answer)?;
-            let frame = visitor.frame("The new key");
             Ok(page(&Made {
-                frame,
-                name: new.name,
-                key: made.key,
+                frame: visitor.frame("The new key"),
+                heading: format!("The key “{}” is made", new.name),
+                notice: "It is shown this once; only its hash is kept.".into(),
+                secret: made.key,
             }))
         }
         Err(problem) if matches!(problem.status, 400 | 422) => {
             let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::BAD_REQUEST);
-            let mut keys = List::read(&visitor, 0).await?;
+            let mut keys = List::read(&visitor, Asked::default()).await?;
             (keys.new, keys.wrong) = (new, problem);
             Ok((status, page(&keys)).into_response())
         }
         Err(problem) => Err(visitor.failed(problem)),
     }
+}
+
+#[derive(Deserialize)]
+struct Wanted {
+    #[serde(default)]
+    owner: String,
+    #[serde(default)]
+    scopes: String,
+}
+
+#[derive(Deserialize)]
+struct MadeLink {
+    url: String,
+    expires_at: At,
+}
+
+async fn link(visitor: Visitor, Form(wanted): Form<Wanted>) -> Result<Response, Failed> {
+    let mut body = json!({"owner": wanted.owner.trim()});
+    if wanted.scopes == "read" {
+        body["scopes"] = json!(["read"]);
+    }
+    let answer = visitor.act(Method::POST, "/portal-links", Some(&body));
+    let made: MadeLink = visitor.read_answer(answer.await?)?;
+    let frame = visitor.frame("The new link");
+    let notice = format!(
+        "Whoever opens it first is signed in as {}. It is good once, and until {}.",
+        wanted.owner.trim(),
+        crate::moment::exact(&made.expires_at),
+    );
+    Ok(page(&Made {
+        frame,
+        heading: "The link is made".into(),
+        notice,
+        secret: made.url,
+    }))
 }
 
 async fn revoke(visitor: Visitor, Path(id): Path<Uuid>) -> Result<Response, Failed> {

@@ -64,16 +64,20 @@ const PAGE_TIMEOUT: Duration = Duration::from_mins(1);
 const MAX_FORM_BYTES: usize = 256 * 1024;
 
 /// How the console lets people in.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Settings {
     /// Whether the API asks for keys, so that one has to sign in.
     pub asks_for_keys: bool,
+    /// Whether one can sign in by a provider, too.
+    pub has_provider: bool,
     /// Whether browsers reach it by TLS, so that cookies are for that only.
     pub by_tls: bool,
     /// After how long without a page a session ends.
     pub idle: Duration,
     /// After how long it ends in any case.
     pub lifetime: Duration,
+    /// Which sites may show the console in a frame: their origins.
+    pub frame_ancestors: Vec<String>,
 }
 
 /// What handlers share. Cheap to clone.
@@ -89,6 +93,7 @@ struct Shared {
 /// The API with the console before it: `/console/…`, and `/` where a browser asks for it. All else
 /// is for `api`.
 pub fn in_front_of(api: Router, keyring: &Keyring, settings: Settings) -> Router {
+    let headers = headers::Set::new(&settings.frame_ancestors);
     let console = Console(Arc::new(Shared {
         api: Api::new(api.clone()),
         sessions: Sessions::new(keyring.clone(), settings),
@@ -113,7 +118,7 @@ pub fn in_front_of(api: Router, keyring: &Keyring, settings: Settings) -> Router
         .layer(DefaultBodyLimit::max(MAX_FORM_BYTES))
         .layer(CatchPanicLayer::new())
         .layer(from_fn(in_time))
-        .layer(from_fn(headers::set))
+        .layer(from_fn_with_state(headers, headers::set))
         // Nothing above is before what is the API's.
         .fallback_service(api.clone())
         .layer(from_fn_with_state(api, front_page))

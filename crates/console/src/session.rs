@@ -4,6 +4,9 @@
 //! looked up by the API at each request, so that revoking it ends all its sessions at the next. What
 //! is sealed says when it began and when it was last used, by this host's clock; after the idle time
 //! or the lifetime it is none any more. It never leaves the console unsealed.
+//!
+//! Who signs in by a provider has another cookie until they come back from there: what the API gave to
+//! be shown again, as it is, and the page that they wanted.
 
 use std::time::Duration;
 
@@ -12,13 +15,34 @@ use axum::http::header::{COOKIE, SET_COOKIE};
 use axum::http::{HeaderMap, HeaderValue};
 use axum::middleware::Next;
 use axum::response::Response;
-use base64::Engine;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use chrono::Utc;
-use common::secrets::{Keyring, Sealed};
+use common::secrets::{Keyring, Purpose, Sealed};
+use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
 
+use crate::api::escaped;
 use crate::{Console, Settings};
+
+/// A cookie of ours.
+struct Cookie {
+    name: &'static str,
+    same_site: &'static str,
+}
+
+const SESSION: Cookie = Cookie {
+    name: "console",
+    same_site: "Strict",
+};
+
+/// The provider sends people back from another site, so this one comes along from there. It reaches
+/// nothing by itself.
+const ATTEMPT: Cookie = Cookie {
+    name: "console-sign-in",
+    same_site: "Lax",
+};
+
+/// How long somebody may take at the provider: as long as the API says.
+const ATTEMPT_AGE: Duration = Duration::from_mins(10);
 
 /// How many seconds old the last use may be before it is written down anew.
 const AWAKE_SECONDS: i64 = 60;
@@ -33,6 +57,15 @@ pub struct Session {
     /// When one signed in, and was last seen, in seconds since the Unix epoch.
     began: i64,
     seen: i64,
+}
+
+/// Somebody who was sent to the provider.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Attempt {
+    /// What the API gave.
+    pub attempt: String,
+    /// The page that they wanted.
+    pub next: String,
 }
 
 /// Makes sessions, and knows them again.
@@ -65,60 +98,81 @@ impl Sessions {
         self.settings.asks_for_keys
     }
 
-    /// `__Host-` keeps other hosts of a domain from setting it.
-    fn cookie_name(&self) -> &'static str {
-        if self.settings.by_tls {
-            "__Host-console"
-        } else {
-            "console"
-        }
+    /// Whether one can sign in by a provider.
+    pub fn have_provider(&self) -> bool {
+        self.settings.has_provider
     }
 
     /// The cookie of that session, as a header.
     pub fn cookie(&self, session: &Session) -> HeaderValue {
         let json = serde_json::to_vec(session).expect("it has text keys only");
-        let sealed = self.keyring.seal_session(&json);
-        let id = BASE64_URL_SAFE_NO_PAD.encode(sealed.key_id);
-        let bytes = BASE64_URL_SAFE_NO_PAD.encode(sealed.bytes);
-        self.header(&format!("{id}.{bytes}"), self.settings.lifetime)
+        let sealed = self.keyring.seal_for(Purpose::Session, &json);
+        self.header(&SESSION, &sealed.to_text(), self.settings.lifetime)
     }
 
     /// A header that takes the cookie away.
     pub fn no_cookie(&self) -> HeaderValue {
-        self.header("", Duration::ZERO)
+        self.header(&SESSION, "", Duration::ZERO)
     }
 
-    fn header(&self, value: &str, age: Duration) -> HeaderValue {
-        let (name, age) = (self.cookie_name(), age.as_secs());
+    /// The cookie of somebody who is sent to the provider.
+    pub fn attempt_cookie(&self, attempt: &Attempt) -> HeaderValue {
+        let value = format!("{}:{}", attempt.attempt, escaped(&attempt.next));
+        self.header(&ATTEMPT, &value, ATTEMPT_AGE)
+    }
+
+    /// A header that takes that cookie away.
+    pub fn no_attempt_cookie(&self) -> HeaderValue {
+        self.header(&ATTEMPT, "", Duration::ZERO)
+    }
+
+    fn header(&self, cookie: &Cookie, value: &str, age: Duration) -> HeaderValue {
+        let (name, same_site, age) = (self.name(cookie), cookie.same_site, age.as_secs());
         let secure = if self.settings.by_tls { "; Secure" } else { "" };
-        let cookie =
-            format!("{name}={value}; Path=/; Max-Age={age}; HttpOnly; SameSite=Strict{secure}");
-        let mut header = HeaderValue::try_from(cookie).expect("base64 is visible ASCII");
+        let text = format!(
+            "{name}={value}; Path=/; Max-Age={age}; HttpOnly; SameSite={same_site}{secure}"
+        );
+        let mut header = HeaderValue::try_from(text).expect("base64 is visible ASCII");
         header.set_sensitive(true);
         header
     }
 
-    /// The session that a request shows, if it is in force then.
-    pub fn find(&self, headers: &HeaderMap, now: i64) -> Option<Session> {
+    /// `__Host-` keeps other hosts of a domain from setting it.
+    fn name(&self, cookie: &Cookie) -> String {
+        let host = if self.settings.by_tls { "__Host-" } else { "" };
+        format!("{host}{}", cookie.name)
+    }
+
+    /// Who comes back from the provider.
+    pub fn find_attempt(&self, headers: &HeaderMap) -> Option<Attempt> {
+        let (attempt, next) = self.value(&ATTEMPT, headers)?.split_once(':')?;
+        let next = percent_decode_str(next).decode_utf8().ok()?;
+        Some(Attempt {
+            attempt: attempt.to_owned(),
+            next: next.into_owned(),
+        })
+    }
+
+    fn value<'a>(&self, cookie: &Cookie, headers: &'a HeaderMap) -> Option<&'a str> {
+        let wanted = self.name(cookie);
         let cookies = headers.get_all(COOKIE).iter();
         let cookies = cookies.filter_map(|cookies| cookies.to_str().ok());
         let mut pairs = cookies.flat_map(|cookies| cookies.split(';'));
-        let value = pairs.find_map(|pair| {
+        pairs.find_map(|pair| {
             let (name, value) = pair.trim().split_once('=')?;
-            (name == self.cookie_name()).then_some(value)
-        })?;
-        let session = self.open(value)?;
+            (name == wanted).then_some(value)
+        })
+    }
+
+    /// The session that a request shows, if it is in force then.
+    pub fn find(&self, headers: &HeaderMap, now: i64) -> Option<Session> {
+        let session = self.open(self.value(&SESSION, headers)?)?;
         self.is_in_force(&session, now).then_some(session)
     }
 
     fn open(&self, value: &str) -> Option<Session> {
-        let (id, bytes) = value.split_once('.')?;
-        let id = BASE64_URL_SAFE_NO_PAD.decode(id).ok()?;
-        let sealed = Sealed {
-            key_id: String::from_utf8(id).ok()?,
-            bytes: BASE64_URL_SAFE_NO_PAD.decode(bytes).ok()?,
-        };
-        let opened = self.keyring.open_session(&sealed).ok()?;
+        let sealed = Sealed::from_text(value)?;
+        let opened = self.keyring.open_for(Purpose::Session, &sealed).ok()?;
         serde_json::from_slice(&opened).ok()
     }
 
@@ -160,13 +214,16 @@ mod tests {
     const NOW: i64 = 1_800_000_000;
 
     fn sessions(key: u8, by_tls: bool) -> Sessions {
-        let key = base64::prelude::BASE64_STANDARD.encode([key; 32]);
+        let letter = if key == 1 { 'A' } else { 'B' };
+        let key: String = std::iter::repeat_n(letter, 42).chain(['A', '=']).collect();
         let keyring = Keyring::new(&format!("k:{key}").into()).expect("a keyring");
         let settings = Settings {
             asks_for_keys: true,
             by_tls,
             idle: Duration::from_hours(1),
             lifetime: Duration::from_hours(12),
+            has_provider: true,
+            frame_ancestors: Vec::new(),
         };
         Sessions::new(keyring, settings)
     }
@@ -189,6 +246,21 @@ mod tests {
         );
         let text = cookie.to_str().expect("ASCII");
         assert!(!text.contains("secret") && text.contains("HttpOnly; SameSite=Strict"));
+    }
+
+    #[test]
+    fn who_was_sent_to_the_provider_is_known_again_with_the_page_they_wanted() {
+        let sessions = sessions(1, false);
+        let sent = Attempt {
+            attempt: "azE.AbC-_9".into(),
+            next: "/console/deliveries?city=São Paulo;x=1".into(),
+        };
+        let cookie = sessions.attempt_cookie(&sent);
+        assert!(cookie.to_str().expect("ASCII").contains("; SameSite=Lax"));
+        assert_eq!(sessions.find_attempt(&shown(&cookie)), Some(sent));
+        assert!(sessions.find(&shown(&cookie), NOW).is_none());
+        let none = sessions.no_attempt_cookie();
+        assert_eq!(sessions.find_attempt(&shown(&none)), None);
     }
 
     #[test]

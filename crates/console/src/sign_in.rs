@@ -1,4 +1,7 @@
-//! Signing in with an API key, and out.
+//! Signing in with an API key, and out; `provider` and `portal` are the other ways in.
+
+mod portal;
+mod provider;
 
 use askama::Template;
 use axum::Router;
@@ -10,10 +13,11 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use chrono::Utc;
 use serde::Deserialize;
+use serde_json::Value;
 
-use crate::api::{From, with_query};
+use crate::api::{Api, From, Problem, with_query};
 use crate::frame::{Frame, page};
-use crate::session::Session;
+use crate::session::{Session, Sessions};
 use crate::{Console, redirect};
 
 pub const PATH: &str = "/console/sign-in";
@@ -28,6 +32,8 @@ pub fn routes() -> Router<Console> {
     Router::new()
         .route(PATH, get(form).post(sign_in))
         .route("/console/sign-out", post(sign_out))
+        .merge(provider::routes())
+        .merge(portal::routes())
 }
 
 #[derive(Deserialize)]
@@ -48,13 +54,64 @@ struct Shown {
 struct SignIn {
     frame: Frame,
     next: String,
+    has_provider: bool,
     wrong: String,
+    /// What went wrong with another way in.
+    refused: String,
 }
 
 impl SignIn {
-    fn page(next: String, wrong: String) -> Response {
-        let frame = Frame::new("Sign in", (false, false), Utc::now(), PATH);
-        page(&Self { frame, next, wrong })
+    fn page(sessions: &Sessions, next: String, wrong: String) -> Response {
+        page(&Self {
+            frame: frame(),
+            next,
+            has_provider: sessions.have_provider(),
+            wrong,
+            refused: String::new(),
+        })
+    }
+
+    /// Where one can try again after another way in, and is told why that was none.
+    fn again(sessions: &Sessions, problem: &Problem) -> Response {
+        let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::FORBIDDEN);
+        let form = page(&Self {
+            frame: frame(),
+            next: String::new(),
+            has_provider: sessions.have_provider(),
+            wrong: String::new(),
+            refused: problem.detail.clone(),
+        });
+        (status, form).into_response()
+    }
+
+    /// With the provider, and back to where one wanted to be.
+    fn by_provider(&self) -> String {
+        with_query(provider::PATH, [("next", self.next.as_str())])
+    }
+}
+
+fn frame() -> Frame {
+    Frame::new("Sign in", (false, false), Utc::now(), PATH)
+}
+
+/// A session that the API has begun.
+#[derive(Deserialize)]
+struct Begun {
+    key: String,
+    role: String,
+}
+
+impl Begun {
+    /// Begins one by what somebody showed.
+    async fn by(api: &Api, from: &From, shown: &Value) -> Result<Self, Problem> {
+        let call = (Method::POST, "/sessions");
+        let answer = api.call(from, call, Some(shown)).await?;
+        serde_json::from_value(answer.body).map_err(|error| Problem::unreadable(&error))
+    }
+
+    fn session(self) -> Session {
+        let is_admin = self.role == "admin";
+        Session::new(self.key, is_admin, Utc::now().timestamp())
     }
 }
 
@@ -65,7 +122,7 @@ async fn form(
     if !shared.sessions.are_needed() {
         return redirect("/");
     }
-    SignIn::page(next, String::new())
+    SignIn::page(&shared.sessions, next, String::new())
 }
 
 /// What may be the key of somebody is shown to the API, which counts wrong ones by address.
@@ -88,7 +145,8 @@ async fn sign_in(
             ),
         };
         let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::UNAUTHORIZED);
-        return (status, SignIn::page(shown.next, wrong)).into_response();
+        let form = SignIn::page(&shared.sessions, shown.next, wrong);
+        return (status, form).into_response();
     }
     let call = (Method::GET, "/api-keys?limit=1");
     let is_admin = shared.api.call(&from, call, None).await.is_ok();
@@ -99,13 +157,21 @@ async fn sign_in(
     )
 }
 
-/// A copy of the cookie would be good until its session ends; revoking the key ends that at once.
-async fn sign_out(State(Console(shared)): State<Console>) -> Response {
+/// A session that the API has begun it is told to end, so that a copy of the cookie is good for nothing.
+/// A key goes on: revoking it ends what was signed in with it, wherever that is.
+async fn sign_out(State(Console(shared)): State<Console>, parts: Parts) -> Response {
+    let now = Utc::now().timestamp();
+    if let Some(session) = shared.sessions.find(&parts.headers, now) {
+        let from = From::of(&parts).with_key(&session.key);
+        let call = (Method::DELETE, "/sessions/current");
+        // Of a key the API says that it is none.
+        shared.api.answer(&from, call, None).await;
+    }
     with_cookie(redirect(PATH), shared.sessions.no_cookie())
 }
 
 fn with_cookie(mut response: Response, cookie: HeaderValue) -> Response {
-    response.headers_mut().insert(SET_COOKIE, cookie);
+    response.headers_mut().append(SET_COOKIE, cookie);
     response
 }
 

@@ -115,7 +115,7 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
         .then_some(token.trim_start())
 }
 
-fn request_id(extensions: &Extensions) -> String {
+pub(super) fn request_id(extensions: &Extensions) -> String {
     let id = extensions.get::<RequestId>();
     id.map(|RequestId(id)| id.clone()).unwrap_or_default()
 }

@@ -43,7 +43,8 @@ impl NewKey {
     }
 }
 
-fn random<const N: usize>() -> [u8; N]
+/// Bytes that nobody guesses.
+pub fn random<const N: usize>() -> [u8; N]
 where
     [u8; N]: ring::rand::RandomlyConstructable,
 {

@@ -1,7 +1,8 @@
-//! Tokens of an OAuth2 / OIDC provider, accepted beside keys: JWTs that it signed for this audience.
+//! An OAuth2 / OIDC provider: its tokens, accepted beside keys, and signing in there.
 //!
-//! `token` says whether one is in force and `claims` whom it lets in, both without any I/O; `keys`
-//! has the provider's keys, which `fetch` asks for and `jwk` reads. There is one provider, of the
+//! Tokens are JWTs that it signed for this audience. `token` says whether one is in force and `claims`
+//! whom it lets in, both without any I/O; `keys` has the provider's keys, which `fetch` asks for and
+//! `jwk` reads. `sign_in` sends people there, and knows who came back. There is one provider, of the
 //! operator's choice.
 
 mod args;
@@ -9,6 +10,7 @@ mod claims;
 mod fetch;
 mod jwk;
 mod keys;
+mod sign_in;
 mod token;
 
 use std::sync::Arc;
@@ -16,15 +18,18 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustls::ClientConfig;
 use tokio_util::sync::CancellationToken;
+use url::Url;
 
 use self::claims::Mapping;
 use self::fetch::Provider;
 use self::keys::{Keys, Missing, Pace};
+use self::sign_in::SignIn;
 use self::token::{Claims, Expected, Invalid, Unverified};
 use super::Caller;
 use crate::error::ApiError;
 
 pub use self::args::OidcArgs;
+pub use self::sign_in::{Attempt, NO_PROVIDER, Returned};
 
 /// The one provider of this process. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -35,6 +40,7 @@ struct Trusted {
     expected: Expected,
     mapping: Mapping,
     keys: Keys,
+    sign_in: Option<SignIn>,
 }
 
 impl Oidc {
@@ -46,7 +52,7 @@ impl Oidc {
         let (Some(_), Some(issuer)) = (args.check()?, &args.issuer) else {
             return Ok(None);
         };
-        let provider = Provider::new(issuer, tls)?;
+        let provider = Arc::new(Provider::new(issuer, tls)?);
         let pace = Pace {
             age: args.keys_age,
             pause: args.keys_pause,
@@ -58,17 +64,54 @@ impl Oidc {
                 audiences: args.audience.clone(),
             },
             mapping: Mapping::new(args),
+            sign_in: SignIn::new(args, provider.clone()),
             keys: Keys::new(provider, pace),
         }))))
     }
 
     /// Whom the token lets in.
     pub(super) async fn caller(&self, token: &str) -> Result<Caller, ApiError> {
-        let claims = self.claims(token).await?;
+        let claims = self.claims(token, &self.0.expected).await?;
         self.0.mapping.caller(&claims).map_err(ApiError::Forbidden)
     }
 
-    async fn claims(&self, token: &str) -> Result<Claims, ApiError> {
+    /// Begins signing in: where to send somebody, who then comes back to `redirect_uri`, and what only
+    /// they may know until then.
+    ///
+    /// # Errors
+    /// That nobody signs in there, or that the provider does not answer.
+    pub async fn begin(&self, redirect_uri: &str) -> Result<(Url, Attempt), ApiError> {
+        self.sign_in()?.begin(redirect_uri).await
+    }
+
+    /// Who signed in, as what came back says.
+    ///
+    /// # Errors
+    /// That it is not what was begun, that the provider refuses or does not answer, or that whom it
+    /// names has no role here.
+    pub async fn finish(
+        &self,
+        attempt: &Attempt,
+        returned: &Returned,
+        redirect_uri: &str,
+    ) -> Result<Caller, ApiError> {
+        let sign_in = self.sign_in()?;
+        sign_in::check(attempt, returned, &self.0.expected.issuer)?;
+        let token = sign_in.token(attempt, returned, redirect_uri).await?;
+        let expected = Expected {
+            issuer: self.0.expected.issuer.clone(),
+            audiences: vec![sign_in.client_id().to_owned()],
+        };
+        let claims = self.claims(&token, &expected).await?;
+        sign_in::check_claims(attempt, &claims, sign_in.client_id())?;
+        self.0.mapping.caller(&claims).map_err(ApiError::Forbidden)
+    }
+
+    fn sign_in(&self) -> Result<&SignIn, ApiError> {
+        self.0.sign_in.as_ref().ok_or(NO_PROVIDER)
+    }
+
+    async fn claims(&self, token: &str, expected: &Expected) -> Result<Claims, ApiError> {
         let trusted = &*self.0;
         let unverified = Unverified::read(token).map_err(refused)?;
         let key = trusted.keys.find(&unverified).await;
@@ -77,7 +120,7 @@ impl Oidc {
             Missing::Away => ApiError::ProviderUnavailable,
         })?;
         let claims = unverified.verify(&key).map_err(refused)?;
-        trusted.expected.check(&claims, now()).map_err(refused)?;
+        expected.check(&claims, now()).map_err(refused)?;
         Ok(claims)
     }
 

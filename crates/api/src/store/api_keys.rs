@@ -1,17 +1,34 @@
 //! The table `api_keys`: who may use the API.
 //!
-//! A key is revoked, never removed: the audit names it.
+//! A key is revoked, never removed: the audit names it. A session is removed some time after its end,
+//! since each sign-in makes one; the audit says whose it was.
+
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, PgExecutor};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::access::{Caller, Role, Scope};
+
+/// What a key was made for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, sqlx::Type)]
+#[sqlx(type_name = "text", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// For whom somebody gave it to.
+    Key,
+    /// For somebody who signed in, for some hours.
+    Session,
+}
 
 /// One row, without the hash.
 #[derive(Clone, Debug)]
 pub struct Row {
     pub id: Uuid,
+    pub kind: Kind,
     pub name: String,
     pub prefix: String,
     pub role: Role,
@@ -26,16 +43,17 @@ pub struct Row {
 
 impl From<Row> for Caller {
     fn from(row: Row) -> Self {
-        let has = |scope: &Scope| row.scopes.iter().any(|label| label == scope.label());
-        let scopes = [Scope::Read, Scope::Write]
-            .into_iter()
-            .filter(has)
-            .collect();
+        let scopes = Scope::among(&row.scopes);
+        let (who, session) = match row.kind {
+            Kind::Key => (format!("key:{}", row.id), None),
+            Kind::Session => (format!("session:{}", row.id), Some(row.id)),
+        };
         Self {
             role: row.role,
             owner: row.owner,
             scopes,
-            who: format!("key:{}", row.id),
+            who,
+            session,
             address: None,
             request_id: String::new(),
         }
@@ -60,7 +78,7 @@ macro_rules! rows {
         sqlx::query_as!(
             Row,
             $before
-                + r#" id, name, prefix, role AS "role: Role", owner, scopes, expires_at,
+                + r#" id, kind AS "kind: Kind", name, prefix, role AS "role: Role", owner, scopes, expires_at,
                       last_used_at, created_at, created_by, revoked_at "#
                 + $after
             $(, $parameter)*
@@ -90,6 +108,47 @@ pub async fn insert(db: &mut PgConnection, new: &New<'_>) -> sqlx::Result<Row> {
     )
     .fetch_one(db)
     .await
+}
+
+/// Adds a session that lasts so long from now.
+///
+/// # Errors
+/// The database's.
+pub async fn insert_session(
+    db: &mut PgConnection,
+    new: &New<'_>,
+    lifetime: Duration,
+) -> sqlx::Result<Row> {
+    rows!(
+        "INSERT INTO api_keys
+            (id, kind, name, prefix, hash, role, owner, scopes, expires_at, created_by)
+         VALUES ($1, 'session', $2, $3, $4, $5, $6, $7, now() + make_interval(secs => $8), $9) RETURNING",
+        "",
+        Uuid::now_v7(),
+        new.name,
+        new.prefix,
+        new.hash,
+        new.role as Role,
+        new.owner,
+        new.scopes,
+        lifetime.as_secs_f64(),
+        new.created_by,
+    )
+    .fetch_one(db)
+    .await
+}
+
+/// Removes the sessions that ended more than a day ago.
+///
+/// # Errors
+/// The database's.
+pub async fn remove_ended_sessions(db: &mut PgConnection) -> sqlx::Result<()> {
+    sqlx::query!(
+        "DELETE FROM api_keys WHERE kind = 'session' AND expires_at < now() - interval '1 day'"
+    )
+    .execute(db)
+    .await
+    .map(drop)
 }
 
 /// The key of that hash, if it is in force.
@@ -140,16 +199,21 @@ pub async fn note_use(db: impl PgExecutor<'_>, id: Uuid) -> sqlx::Result<()> {
     .map(drop)
 }
 
-/// A page of all, oldest first.
+/// A page of all, or of one kind, oldest first.
 ///
 /// # Errors
 /// The database's.
-pub async fn list(db: impl PgExecutor<'_>, skip: i64, limit: i64) -> sqlx::Result<Vec<Row>> {
+pub async fn list(
+    db: impl PgExecutor<'_>,
+    kind: Option<Kind>,
+    (skip, limit): (i64, i64),
+) -> sqlx::Result<Vec<Row>> {
     rows!(
         "SELECT",
-        "FROM api_keys ORDER BY id OFFSET $1 LIMIT $2",
+        "FROM api_keys WHERE kind = $3 OR $3 IS NULL ORDER BY id OFFSET $1 LIMIT $2",
         skip,
         limit,
+        kind as Option<Kind>,
     )
     .fetch_all(db)
     .await

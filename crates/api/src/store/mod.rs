@@ -5,4 +5,5 @@ pub mod audit;
 pub mod backlog;
 pub mod client_certificates;
 pub mod operations;
+pub mod portal_links;
 pub mod public_keys;

@@ -15,13 +15,15 @@ use crate::support::{Client, id_of};
 const ADMIN: &str = "the-admin-key-of-these-tests-0123456789";
 
 /// What anybody may ask for.
-const OPEN: [&str; 6] = [
+const OPEN: [&str; 8] = [
     "/",
     "/.well-known/webhook-keys.json",
     "/docs",
     "/livez",
     "/openapi.json",
     "/readyz",
+    "/sessions",
+    "/sign-ins",
 ];
 
 /// The API as an admin sees it, who shows the key of the environment.

@@ -25,6 +25,8 @@ fn admin(db: PgPool) -> Client {
         by_tls: false,
         idle: Duration::from_hours(1),
         lifetime: Duration::from_hours(12),
+        has_provider: false,
+        frame_ancestors: Vec::new(),
     };
     let router = console::in_front_of(api.router, &keyring(), settings);
     let document = api.document;

@@ -22,6 +22,7 @@ mod recorded;
 mod refusals;
 mod replays;
 mod secrets;
+mod sessions;
 mod statistics;
 mod subscriptions;
 mod support;

@@ -1,7 +1,7 @@
 //! Tokens of an OIDC provider: whom they let in, which are refused, and what becomes of its keys.
 
 mod hostile;
-mod issuer;
+pub mod issuer;
 
 use std::time::Duration;
 
@@ -270,7 +270,10 @@ fn settings_that_trust_anybody_are_refused() {
         assert!(check(&[wrong]).is_err(), "{wrong}");
     }
     let good = "--oidc-issuer=https://login.example.com";
+    assert!(check(&[good, "--oidc-client-id=us"]).expect("good"));
     for wrong in [
+        "--oidc-client-id=",
+        "--oidc-scopes=profile email",
         "--oidc-admin-value=subscriber",
         "--oidc-keys-kept=1s",
         "--oidc-audience=",

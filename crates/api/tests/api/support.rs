@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use api::{Access, AppState, DoorArgs, Live, LiveSettings, Log, StatisticsSettings, Tester};
+use api::{
+    Access, AppState, DoorArgs, Live, LiveSettings, Log, SessionSettings, StatisticsSettings,
+    Tester,
+};
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
@@ -123,6 +126,7 @@ fn state(db: PgPool, log: Log, access: Access, live: Live, egress: Egress) -> Ap
         keyring: keyring(),
         attempt_log: AttemptLog::All,
         live,
+        sessions: SessionSettings::default(),
         statistics: StatisticsSettings::default(),
     }
 }

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use api::{Access, AppState, DoorArgs, Live, LiveSettings, Log, StatisticsSettings, Tester};
+use api::{
+    Access, AppState, DoorArgs, Live, LiveSettings, Log, SessionSettings, StatisticsSettings,
+    Tester,
+};
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use chrono::{SecondsFormat, TimeDelta, Utc};
@@ -70,6 +73,7 @@ impl Api {
             keyring: Keyring::new(&SECRETS_KEYS.into())?,
             attempt_log: AttemptLog::All,
             live: Live::new(db.clone(), LIVE),
+            sessions: SessionSettings::default(),
             statistics: StatisticsSettings::default(),
         };
         let door = DoorArgs {

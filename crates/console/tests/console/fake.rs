@@ -89,6 +89,8 @@ impl Browser {
             by_tls: false,
             idle: Duration::from_hours(1),
             lifetime: Duration::from_hours(12),
+            has_provider: false,
+            frame_ancestors: Vec::new(),
         };
         Self {
             router: console::in_front_of(api, &keyring, settings),

@@ -1,20 +1,22 @@
-//! The settings of an OIDC provider, as flags and environment.
+//! The settings of an OIDC provider, as flags and environment: whose tokens are accepted
+//! (`OIDC_AUDIENCE`), and with whom people sign in to the console (`OIDC_CLIENT_ID`).
 
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use clap::Args;
 use common::human;
+use secrecy::SecretString;
 use url::{Host, Url};
 
-/// Whose tokens are accepted beside keys, and what their claims mean.
+/// Whose tokens are accepted beside keys, and what their claims mean; with whom people sign in.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "OIDC")]
 pub struct OidcArgs {
-    /// Accept tokens of this OAuth2 / OIDC provider beside keys: its issuer, as its tokens name it
-    #[arg(long = "oidc-issuer", env = "OIDC_ISSUER", requires = "audience")]
+    /// Trust this OAuth2 / OIDC provider: its issuer, as its tokens name it
+    #[arg(long = "oidc-issuer", env = "OIDC_ISSUER")]
     pub issuer: Option<String>,
-    /// Which audience a token must have: one of these, separated by commas
+    /// Accept its tokens beside keys, which must have one of these audiences, separated by commas
     #[arg(
         long = "oidc-audience",
         env = "OIDC_AUDIENCE",
@@ -22,6 +24,20 @@ pub struct OidcArgs {
         requires = "issuer"
     )]
     pub audience: Vec<String>,
+    /// Let people sign in to the console there, as this client of it
+    #[arg(long = "oidc-client-id", env = "OIDC_CLIENT_ID", requires = "issuer")]
+    pub client_id: Option<String>,
+    /// The client's secret, if it has one
+    #[arg(
+        long = "oidc-client-secret",
+        env = "OIDC_CLIENT_SECRET",
+        hide_env_values = true,
+        requires = "client_id"
+    )]
+    pub client_secret: Option<SecretString>,
+    /// Which scopes are asked for then, with spaces between them; `openid` is one
+    #[arg(long = "oidc-scopes", env = "OIDC_SCOPES", default_value = "openid")]
+    pub scopes: String,
     /// The claim with the role: a name, or a JSON pointer as in `/realm_access/roles`
     #[arg(
         long = "oidc-role-claim",
@@ -86,6 +102,19 @@ impl OidcArgs {
         ensure!(
             self.audience.iter().all(|audience| !audience.is_empty()),
             "OIDC_AUDIENCE has an empty part"
+        );
+        ensure!(
+            !self.audience.is_empty() || self.client_id.is_some(),
+            "OIDC_ISSUER needs OIDC_AUDIENCE, to accept its tokens, or OIDC_CLIENT_ID, to sign in there"
+        );
+        ensure!(
+            self.client_id.as_deref() != Some(""),
+            "OIDC_CLIENT_ID is empty"
+        );
+        ensure!(
+            self.scopes.split(' ').any(|scope| scope == "openid"),
+            "OIDC_SCOPES ({}) must have openid among them",
+            self.scopes
         );
         let url: Url = issuer.parse().context("OIDC_ISSUER is no URL")?;
         ensure!(

@@ -49,6 +49,7 @@ impl Mapping {
             owner,
             scopes: self.scopes(claims),
             who: format!("oidc:{subject}"),
+            session: None,
             address: None,
             request_id: String::new(),
         })

@@ -1,5 +1,5 @@
-//! Asks a provider for its keys: its discovery document (OpenID Connect Discovery 1.0, section 4)
-//! says where they are.
+//! Asks a provider: for its discovery document (OpenID Connect Discovery 1.0, section 4), which says
+//! where all else is; for its keys; for the token of who signed in.
 //!
 //! The operator named the provider, so the rules that keep strangers' URLs from inner addresses do
 //! not hold here; the certificates that are trusted are the same. Redirects are not followed, and
@@ -8,15 +8,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use axum::body::{Body, to_bytes};
-use axum::http::{Request, StatusCode, header};
+use axum::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST};
+use axum::http::{HeaderValue, Request, StatusCode};
 use bytes::Bytes;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use serde::Deserialize;
+use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -26,7 +28,7 @@ use url::{Host, Position, Url};
 use super::args::is_trustworthy;
 use super::jwk::{self, Key};
 
-/// How long both answers may take together.
+/// How long the answers may take together.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The largest answer that is read.
@@ -39,10 +41,26 @@ pub struct Provider {
     tls: TlsConnector,
 }
 
-#[derive(Deserialize)]
-struct Discovery {
+/// What a provider says of itself, as far as it is of use.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Discovery {
     issuer: String,
     jwks_uri: String,
+    /// Where people sign in, at a provider of that.
+    pub authorization_endpoint: Option<String>,
+    /// Where a code becomes a token.
+    pub token_endpoint: Option<String>,
+    /// How clients may prove who they are there; unless given, by HTTP Basic.
+    pub token_endpoint_auth_methods_supported: Option<Vec<String>>,
+}
+
+/// A form to be sent.
+#[derive(Debug)]
+pub struct Form {
+    /// The fields, encoded.
+    pub body: String,
+    /// The header `Authorization`.
+    pub authorization: Option<HeaderValue>,
 }
 
 impl Provider {
@@ -68,12 +86,43 @@ impl Provider {
     /// # Errors
     /// Why it cannot be told.
     pub async fn keys(&self) -> anyhow::Result<Vec<Key>> {
-        timeout(TIMEOUT, self.ask())
-            .await
-            .with_context(|| format!("no answer within {TIMEOUT:?}"))?
+        in_time(self.ask_for_keys()).await
     }
 
-    async fn ask(&self) -> anyhow::Result<Vec<Key>> {
+    /// What it says of itself.
+    ///
+    /// # Errors
+    /// Why it cannot be told.
+    pub async fn discovery(&self) -> anyhow::Result<Discovery> {
+        in_time(self.ask_for_discovery()).await
+    }
+
+    /// What it answers to that form there, in JSON, whether that is good or not.
+    ///
+    /// # Errors
+    /// That there is no answer, or none that can be read.
+    pub async fn post(&self, url: &Url, form: Form) -> anyhow::Result<(StatusCode, Value)> {
+        let asked = in_time(async {
+            let mut request = Request::post(path(url))
+                .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+                .body(Body::from(form.body))?;
+            if let Some(authorization) = form.authorization {
+                request.headers_mut().insert(AUTHORIZATION, authorization);
+            }
+            let (status, answer) = self.fetch(url, request).await?;
+            Ok((status, serde_json::from_slice(&answer)?))
+        });
+        asked.await.with_context(|| format!("asking {url}"))
+    }
+
+    async fn ask_for_keys(&self) -> anyhow::Result<Vec<Key>> {
+        let keys = trustworthy(&self.ask_for_discovery().await?.jwks_uri, "jwks_uri")?;
+        let keys = jwk::read(&self.get(&keys).await?).context("reading the keys")?;
+        ensure!(!keys.is_empty(), "none of its keys is of use");
+        Ok(keys)
+    }
+
+    async fn ask_for_discovery(&self) -> anyhow::Result<Discovery> {
         let discovery = self.get(&self.discovery).await?;
         let discovery: Discovery =
             serde_json::from_slice(&discovery).context("reading the discovery document")?;
@@ -82,28 +131,56 @@ impl Provider {
             "the discovery document is of another issuer: {}",
             discovery.issuer
         );
-        let keys: Url = discovery.jwks_uri.parse().context("reading jwks_uri")?;
-        ensure!(is_trustworthy(&keys), "its keys are not at https: {keys}");
-        let keys = jwk::read(&self.get(&keys).await?).context("reading the keys")?;
-        ensure!(!keys.is_empty(), "none of its keys is of use");
-        Ok(keys)
+        Ok(discovery)
     }
 
     async fn get(&self, url: &Url) -> anyhow::Result<Bytes> {
-        self.fetch(url)
-            .await
-            .with_context(|| format!("asking {url}"))
+        let asked = async {
+            let request = Request::get(path(url)).body(Body::empty())?;
+            let (status, answer) = self.fetch(url, request).await?;
+            ensure!(status == StatusCode::OK, "the answer is {status}");
+            Ok(answer)
+        };
+        asked.await.with_context(|| format!("asking {url}"))
     }
 
-    async fn fetch(&self, url: &Url) -> anyhow::Result<Bytes> {
+    async fn fetch(
+        &self,
+        url: &Url,
+        mut request: Request<Body>,
+    ) -> anyhow::Result<(StatusCode, Bytes)> {
+        let host = url[Position::BeforeHost..Position::AfterPort].parse()?;
+        request.headers_mut().insert(HOST, host);
+        let json = HeaderValue::from_static("application/json");
+        request.headers_mut().insert(ACCEPT, json);
         let (name, port) = place(url)?;
         let tcp = TcpStream::connect((name.to_str().as_ref(), port)).await?;
         if url.scheme() == "https" {
-            exchange(self.tls.connect(name, tcp).await?, url).await
+            exchange(self.tls.connect(name, tcp).await?, request).await
         } else {
-            exchange(tcp, url).await
+            exchange(tcp, request).await
         }
     }
+}
+
+async fn in_time<T>(asked: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    timeout(TIMEOUT, asked)
+        .await
+        .with_context(|| format!("no answer within {TIMEOUT:?}"))?
+}
+
+/// A URL that the provider names, if nobody on the way can change what is answered there.
+///
+/// # Errors
+/// That it is none.
+pub fn trustworthy(url: &str, name: &str) -> anyhow::Result<Url> {
+    let url: Url = url.parse().with_context(|| format!("reading {name}"))?;
+    ensure!(is_trustworthy(&url), "{name} is not at https: {url}");
+    Ok(url)
+}
+
+fn path(url: &Url) -> &str {
+    &url[Position::BeforePath..Position::AfterQuery]
 }
 
 /// The host as a certificate names it, and the port.
@@ -116,24 +193,16 @@ fn place(url: &Url) -> anyhow::Result<(ServerName<'static>, u16)> {
     Ok((name, url.port_or_known_default().context("no port")?))
 }
 
-async fn exchange<S>(stream: S, url: &Url) -> anyhow::Result<Bytes>
+async fn exchange<S>(stream: S, request: Request<Body>) -> anyhow::Result<(StatusCode, Bytes)>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
-    let request = Request::get(&url[Position::BeforePath..Position::AfterQuery])
-        .header(
-            header::HOST,
-            &url[Position::BeforeHost..Position::AfterPort],
-        )
-        .header(header::ACCEPT, "application/json")
-        .body(Body::empty())?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     let answering = async {
         let answer = sender.send_request(request).await?;
-        if answer.status() != StatusCode::OK {
-            bail!("the answer is {}", answer.status());
-        }
-        Ok(to_bytes(Body::new(answer.into_body()), MAX_BYTES).await?)
+        let status = answer.status();
+        let body = to_bytes(Body::new(answer.into_body()), MAX_BYTES).await?;
+        Ok((status, body))
     };
     tokio::pin!(answering);
     // The connection moves only while it is looked at; it may end before its answer is read.

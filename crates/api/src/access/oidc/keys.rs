@@ -37,7 +37,7 @@ pub enum Missing {
 /// What is known of them.
 #[derive(Debug)]
 pub struct Keys {
-    provider: Provider,
+    provider: Arc<Provider>,
     pace: Pace,
     known: Mutex<Known>,
     asking: AsyncMutex<()>,
@@ -76,7 +76,7 @@ impl Known {
 
 impl Keys {
     /// None yet.
-    pub fn new(provider: Provider, pace: Pace) -> Self {
+    pub fn new(provider: Arc<Provider>, pace: Pace) -> Self {
         Self {
             provider,
             pace,

@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use ring::rand::SystemRandom;
@@ -60,6 +60,16 @@ struct Served {
     keys: Mutex<Value>,
     asked: AtomicUsize,
     fails: AtomicBool,
+    /// What becomes of a code, with its status.
+    granted: Mutex<(u16, Value)>,
+    exchanged: Mutex<Exchanged>,
+}
+
+/// What it was asked for a token with.
+#[derive(Clone, Default)]
+pub struct Exchanged {
+    pub authorization: String,
+    pub body: String,
 }
 
 fn make(signing: Signing) -> Pkcs8 {
@@ -91,7 +101,11 @@ impl Issuer {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let mut issuer = Self::unknown(signings);
         issuer.url = format!("http://{}", listener.local_addr().expect("an address"));
-        issuer.discover(json!({"issuer": issuer.url, "jwks_uri": format!("{}/jwks", issuer.url)}));
+        let at = |path: &str| format!("{}/{path}", issuer.url);
+        issuer.discover(json!({
+            "issuer": issuer.url, "jwks_uri": at("jwks"), "authorization_endpoint": at("authorize"),
+            "token_endpoint": at("token"),
+        }));
         let keys: Vec<Value> = signings
             .iter()
             .map(|&signing| issuer.jwk(signing))
@@ -100,6 +114,7 @@ impl Issuer {
         let routes = Router::new()
             .route("/.well-known/openid-configuration", get(discovery))
             .route("/jwks", get(jwks))
+            .route("/token", post(token))
             .route("/redirect", get(async || Redirect::temporary("/jwks")))
             .route("/endless", get(async || " ".repeat(2 * 1024 * 1024)))
             .route("/empty", get(async || r#"{"keys":[]}"#))
@@ -131,6 +146,27 @@ impl Issuer {
     /// The keys that it has from now on.
     pub fn publish(&self, keys: &[Value]) {
         *self.served.keys.lock().expect("no panic") = json!({"keys": keys});
+    }
+
+    /// What it says of itself.
+    pub fn discovery(&self) -> Value {
+        self.served.discovery.lock().expect("no panic").clone()
+    }
+
+    /// The ID token that it gives for any code.
+    pub fn grant(&self, id_token: &str) {
+        let answer = json!({"token_type": "Bearer", "access_token": "x", "id_token": id_token});
+        *self.served.granted.lock().expect("no panic") = (200, answer);
+    }
+
+    /// What it says to any code instead.
+    pub fn refuse(&self, answer: &Value) {
+        *self.served.granted.lock().expect("no panic") = (400, answer.clone());
+    }
+
+    /// What it was asked for a token with, last.
+    pub fn exchanged(&self) -> Exchanged {
+        self.served.exchanged.lock().expect("no panic").clone()
     }
 
     /// Whether it fails from now on.
@@ -261,6 +297,23 @@ async fn discovery(State(served): State<Arc<Served>>) -> Response {
         .expect("no panic")
         .to_string()
         .into_response()
+}
+
+async fn token(
+    State(served): State<Arc<Served>>,
+    headers: HeaderMap,
+    body: String,
+) -> (StatusCode, axum::Json<Value>) {
+    let authorization = headers.get("authorization");
+    *served.exchanged.lock().expect("no panic") = Exchanged {
+        authorization: authorization
+            .map_or("", |it| it.to_str().expect("ASCII"))
+            .into(),
+        body,
+    };
+    let (status, answer) = served.granted.lock().expect("no panic").clone();
+    let status = StatusCode::from_u16(status).expect("a status");
+    (status, axum::Json(answer))
 }
 
 async fn jwks(State(served): State<Arc<Served>>) -> String {
