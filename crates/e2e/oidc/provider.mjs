@@ -2,6 +2,9 @@
 // port to listen on (0: any), how many seconds tokens live, and its clients as JSON. A client with
 // `"keys"` in place of a secret has that public key. Prints where it listens, in one line.
 //
+// People sign in with any name and password, on pages of its own: `root` has the role of an admin, all
+// others that of a subscriber.
+//
 // Beside what it serves by itself: `GET /requests`, how many tokens were asked for.
 import { createServer } from 'node:http';
 import Provider from 'oidc-provider';
@@ -18,9 +21,15 @@ server.listen(port, '127.0.0.1', () => {
     })),
     clientAuthMethods: ['client_secret_basic', 'client_secret_post', 'private_key_jwt'],
     scopes: ['read', 'write'],
+    claims: { openid: ['sub', 'roles'] },
+    conformIdTokenClaims: false,
+    findAccount: (_, id) => ({
+      accountId: id,
+      claims: () => ({ sub: id, roles: [id === 'root' ? 'admin' : 'subscriber'] }),
+    }),
     features: {
       clientCredentials: { enabled: true },
-      devInteractions: { enabled: false },
+      devInteractions: { enabled: true },
       introspection: { enabled: true, allowedPolicy: () => true },
       revocation: { enabled: true, allowedPolicy: () => true },
     },

@@ -1,10 +1,11 @@
 // The programs under test: started as a person would start them, and ended by their own handles.
 
 import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { createWriteStream, mkdirSync } from "node:fs";
 import { createServer } from "node:net";
 
-const { PROGRAMS, LOGS } = process.env;
+const { PROGRAMS, LOGS, OIDC } = process.env;
 
 /** How long a program may take until it answers, on a busy machine. */
 const START = 60_000;
@@ -29,6 +30,16 @@ export async function until(what, condition, limit = START) {
     if (Date.now() > deadline) throw new Error(`waited in vain for ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
+}
+
+/** Starts an OIDC provider that others wrote, with those clients; gives where it is. */
+export async function provider(clients) {
+  const args = [`${OIDC}/provider.mjs`, "0", "600", JSON.stringify(clients)];
+  const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "ignore"] });
+  const ended = new Promise((resolve) => child.once("exit", resolve));
+  running.set(child, ended);
+  const [said] = await once(child.stdout, "data");
+  return `${said}`.trim();
 }
 
 /** Begins a program, whose output goes to a log of that name. */

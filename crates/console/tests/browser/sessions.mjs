@@ -97,3 +97,97 @@ test("who may only look is told so when they act, and a key that is revoked ends
   isClean(403);
   await close();
 });
+
+/** Signs in on the provider's own pages. */
+async function signInThere(page, name) {
+  await page.getByRole("link", { name: "Sign in with your organisation" }).click();
+  await page.locator("input[name=login]").fill(name);
+  await page.locator("input[name=password]").fill("any");
+  await page.getByRole("button", { name: "Sign-in" }).click();
+  await page.getByRole("button", { name: "Continue" }).click();
+}
+
+test("one signs in by the provider, comes back to the page one wanted, and is out after signing out", async () => {
+  const { page, context, forget, close } = await open(stage.locked);
+  await page.goto("/console/subscriptions?q=acme");
+  await signInThere(page, "umbrella");
+  await page.getByRole("heading", { name: "Subscriptions" }).waitFor();
+  assert.ok(page.url().endsWith("?q=acme"), page.url());
+  assert.equal(await page.getByRole("link", { name: "Keys" }).count(), 0);
+  const kept = (await context.cookies(stage.locked)).filter(({ name }) => name.startsWith("console"));
+  assert.deepEqual(kept.map(({ name, sameSite }) => [name, sameSite]), [["console", "Strict"]]);
+  await page.getByRole("button", { name: "Sign out" }).click();
+  await page.getByRole("heading", { name: "Sign in" }).waitFor();
+  // A copy of the cookie is good for nothing any more.
+  await context.addCookies(kept);
+  await page.goto("/console/subscriptions");
+  await page.getByRole("heading", { name: "Sign in" }).waitFor();
+  forget();
+  await close();
+});
+
+test("an admin of the provider is an admin here, and sees who is signed in", async () => {
+  const { page, isClean, forget, close } = await open(stage.locked);
+  await page.goto("/");
+  await signInThere(page, "root");
+  await page.getByRole("heading", { name: "Overview" }).waitFor();
+  // That the browser was at the provider is no fault here.
+  forget();
+  await page.goto("/console/keys?kind=session");
+  const own = page.locator("tr", { hasText: "oidc:root" });
+  await own.waitFor();
+  assert.deepEqual(await barriers(page), []);
+  await pictures(page, "sessions");
+  await own.getByText("Revoke", { exact: true }).click();
+  await own.getByRole("button", { name: "Yes, revoke oidc:root" }).click();
+  await page.getByRole("heading", { name: "Sign in" }).waitFor();
+  isClean();
+  await close();
+});
+
+test("who comes back with what was not begun here stays outside", async () => {
+  const { page, isClean, close } = await open(stage.locked);
+  await page.goto("/console/sign-in/callback?code=stolen&state=guessed");
+  await page.getByText("begun in another browser").waitFor();
+  await page.goto("/console/sign-in/callback?error=access_denied&error_description=%3Cb%3Ex%3C/b%3E");
+  await page.getByText("the provider did not let you in").waitFor();
+  assert.ok(!(await page.content()).includes("<b>x"));
+  isClean(403);
+  await close();
+});
+
+test("a link signs its owner's people in once, with a script or without", async () => {
+  const made = async () => (await post("/portal-links", { owner: "initech" }, KEY)).url;
+  const first = await made();
+  const { page, isClean, close } = await open(stage.locked);
+  await page.goto(`${first}&next=%2Fconsole%2Fsubscriptions`);
+  await page.getByRole("link", { name: "Initech's own" }).waitFor();
+  assert.equal(await page.locator("tbody tr").count(), 1);
+  isClean();
+  await close();
+  const plain = await open(stage.locked, { javaScriptEnabled: false });
+  await plain.page.goto(first);
+  await plain.page.getByRole("button", { name: "Continue" }).click();
+  await plain.page.getByText("this link was used already").waitFor();
+  await plain.page.goto(await made());
+  await plain.page.setViewportSize({ width: 360, height: 800 });
+  await smallPicture(plain.page, "portal");
+  await plain.page.getByRole("button", { name: "Continue" }).click();
+  await plain.page.getByRole("heading", { name: "Overview" }).waitFor();
+  plain.isClean(403);
+  await plain.close();
+});
+
+test("an admin makes a link on the page of keys", async () => {
+  const { page, isClean, close } = await open(stage.locked);
+  await page.goto("/console/keys");
+  await signIn(page, KEY);
+  await page.getByLabel("For owner").fill("initech");
+  await page.getByRole("button", { name: "Make a link" }).click();
+  await page.getByRole("heading", { name: "The link is made" }).waitFor();
+  const url = await page.locator("#secret").innerText();
+  assert.ok(url.startsWith(`${stage.locked}/console/portal?link=tw_link_`), url);
+  assert.deepEqual(await barriers(page), []);
+  isClean();
+  await close();
+});

@@ -3,7 +3,7 @@
 import { after, before } from "node:test";
 import { open } from "./browser.mjs";
 import { Receiver } from "./receiver.mjs";
-import { freePort, run, start, stopAll } from "./programs.mjs";
+import { freePort, provider, run, start, stopAll } from "./programs.mjs";
 
 /** An admin's key of the API that asks for keys. */
 export const KEY = "an-admin-key-of-the-browser-test-0123456789";
@@ -18,11 +18,34 @@ export const local = (port) => `http://127.0.0.1:${port}`;
 export const stage = {};
 
 /** An API, and how it is started again at the same place. */
-async function api(name, env) {
-  const port = await freePort();
+async function api(name, env, port) {
+  port ??= await freePort();
   const args = ["--listen", `127.0.0.1:${port}`];
   const begin = () => start("api", args, { name, env, ready: `${local(port)}/readyz` });
   return { at: local(port), begin, running: await begin() };
+}
+
+/** One that asks for keys, or for a sign-in at a provider. */
+async function locked() {
+  const port = await freePort();
+  const at = local(port);
+  const client = {
+    client_id: "console",
+    client_secret: "a-secret-of-the-console",
+    grant_types: ["authorization_code"],
+    response_types: ["code"],
+    redirect_uris: [`${at}/console/sign-in/callback`],
+  };
+  const issuer = await provider([client]);
+  const env = {
+    AUTH: "on",
+    ADMIN_API_KEY: KEY,
+    PUBLIC_URL: at,
+    OIDC_ISSUER: issuer,
+    OIDC_CLIENT_ID: client.client_id,
+    OIDC_CLIENT_SECRET: client.client_secret,
+  };
+  return (await api("api-locked", env, port)).at;
 }
 
 async function receiver() {
@@ -56,7 +79,7 @@ before(async () => {
   stage.base = stage.opened.at;
   // The topic is there, and has something to try a filter on.
   await publishAll(["--count", "300", "--rate", "1000"]);
-  stage.locked = (await api("api-locked", { AUTH: "on", ADMIN_API_KEY: KEY })).at;
+  stage.locked = await locked();
   const port = await freePort();
   const env = { RETRY_SCHEDULE: "1s,1s" };
   await start("processor", ["--admin-listen", `127.0.0.1:${port}`], { env, ready: `${local(port)}/readyz` });
