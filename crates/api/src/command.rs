@@ -2,6 +2,7 @@
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
+use common::instance::Instance;
 use common::lifecycle::run_until_signal;
 use common::secrets::Keyring;
 use common::store::subscriptions;
@@ -43,10 +44,15 @@ pub struct CreateKey {
 ///
 /// # Errors
 /// What went wrong.
-pub async fn run(config: &Config, db: PgPool, metrics: PrometheusHandle) -> anyhow::Result<()> {
+pub async fn run(
+    config: &Config,
+    instance: Instance,
+    db: PgPool,
+    metrics: PrometheusHandle,
+) -> anyhow::Result<()> {
     match &config.command {
         None | Some(Command::Serve) => {
-            let service = Service::new(config, db, metrics).await?;
+            let service = Service::new(config, instance, db, metrics).await?;
             run_until_signal(config.drain_timeout, |stop| service.run(stop)).await
         }
         Some(Command::CreateKey(wanted)) => create_key(&db, wanted).await,

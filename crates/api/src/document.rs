@@ -95,6 +95,7 @@ pub fn base() -> OpenApi {
             "statistics",
             "What became of deliveries, and how the service is doing.",
         ),
+        ("instances", "Which programs run, and with which settings."),
         ("access", "Who may use the API, and who changed what."),
         (
             "pages",

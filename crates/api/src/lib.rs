@@ -1,7 +1,7 @@
 //! The API: subscriptions, replays, dead letters, and the document that describes them.
 //!
 //! `routes` puts together what the endpoint files (`subscriptions`, `preview`, `replays`,
-//! `dead_letters`, `deliveries`, `events`, `live`, `statistics`, `page`, `document`) serve; router and document come from the same source. Input
+//! `dead_letters`, `deliveries`, `events`, `live`, `statistics`, `instances`, `page`, `document`) serve; router and document come from the same source. Input
 //! becomes a type that cannot be wrong in `fields` and `extract`, or an `error::ApiError`; nothing
 //! behind them checks again. `server` has the connections, `door` and `access` what each request passes. All SQL is in `common::store`; `log` looks things up in Kafka, `tester`
 //! makes test deliveries.
@@ -21,6 +21,7 @@ mod extract;
 mod fields;
 mod health;
 mod hint;
+mod instances;
 mod list;
 mod live;
 mod location;

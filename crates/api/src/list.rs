@@ -1,7 +1,7 @@
 //! What both lists share: `skip`, `limit`, and the shape of the answer.
 
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 /// How many rows to leave out: 0 or more.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
@@ -51,6 +51,21 @@ impl From<Limit> for i64 {
     fn from(limit: Limit) -> Self {
         limit.0
     }
+}
+
+/// Which part of a list to show.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct Part {
+    /// How many to leave out.
+    #[serde(default)]
+    #[param(value_type = i64, minimum = 0, default = 0, example = 0)]
+    pub skip: Skip,
+    /// How many to show.
+    #[serde(default)]
+    #[param(value_type = i64, minimum = 1, maximum = 1000, default = 100, example = 100)]
+    pub limit: Limit,
 }
 
 /// A part of a list, oldest first. One shorter than `limit` is the last.

@@ -2,15 +2,15 @@
 
 use anyhow::Context;
 use api::{Config, run};
-use clap::Parser;
-use common::{store, telemetry};
+use common::instance::Instance;
+use common::{settings, store, telemetry};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let config = Config::parse();
+    let (config, settings) = settings::parse::<Config>();
     let metrics = telemetry::init(&config.telemetry)?;
     let db = store::connect(&config.store, "api", config.connections)
         .await
         .context("opening the store")?;
-    run(&config, db, metrics).await
+    run(&config, Instance::new("api", &settings), db, metrics).await
 }

@@ -19,8 +19,8 @@ use crate::error::ApiError;
 use crate::observe::observe;
 use crate::state::AppState;
 use crate::{
-    api_keys, audit, dead_letters, deliveries, events, live, page, portal_links, preview, replays,
-    sessions, statistics, subscriptions, webhook_keys,
+    api_keys, audit, dead_letters, deliveries, events, instances, live, page, portal_links,
+    preview, replays, sessions, statistics, subscriptions, webhook_keys,
 };
 
 /// The router, and the OpenAPI document of what it serves.
@@ -45,6 +45,7 @@ pub fn routes(state: AppState, admin: Router, settings: &DoorArgs) -> Api {
         .merge(events::routes())
         .merge(live::routes())
         .merge(statistics::routes())
+        .merge(instances::routes())
         .merge(api_keys::routes())
         .merge(portal_links::routes())
         .merge(sessions::routes())

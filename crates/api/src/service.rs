@@ -1,6 +1,7 @@
 //! The service: the listener, and the watches on Postgres and Kafka.
 
 use anyhow::Context;
+use common::instance::Instance;
 use common::lifecycle::join;
 use common::probes::{self, Component, Liveness, Readiness};
 use common::secrets::Keyring;
@@ -24,6 +25,7 @@ use crate::{audit, health, observe, routes};
 /// The API, listening.
 #[derive(Debug)]
 pub struct Service {
+    instance: Instance,
     server: Server,
     watch: Option<tls::Watch>,
     oidc: Option<Oidc>,
@@ -43,6 +45,7 @@ impl Service {
     /// or TLS not be set up.
     pub async fn new(
         config: &Config,
+        instance: Instance,
         db: PgPool,
         metrics: PrometheusHandle,
     ) -> anyhow::Result<Self> {
@@ -82,6 +85,7 @@ impl Service {
         let listener = probes::bind(config.listen).await?;
         tracing::info!(address = %config.listen, tls = tls.is_some(), "listening");
         Ok(Self {
+            instance,
             server: Server::new(listener, routes, &config.server, tls),
             watch,
             oidc,
@@ -107,6 +111,7 @@ impl Service {
         if let Some(oidc) = self.oidc {
             tasks.spawn(oidc.keep_fresh(stop.clone()));
         }
+        tasks.spawn(self.instance.run(self.db.clone(), stop.clone()));
         let db = self.db.clone();
         tasks.spawn(audit::keep_days(db, self.audit_kept_days, stop.clone()));
         tasks.spawn(health::watch_postgres(self.db, self.postgres, stop.clone()));

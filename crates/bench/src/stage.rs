@@ -45,6 +45,16 @@ impl Stage {
             .context("connecting to Postgres")?;
         let create = AssertSqlSafe(format!("CREATE DATABASE {name}"));
         sqlx::query(create).execute(&mut admin).await?;
+        let stage = Self::again(server, brokers, name).await?;
+        create_topic(&stage.kafka).await?;
+        Ok(stage)
+    }
+
+    /// The stage of that name, as it was left.
+    ///
+    /// # Errors
+    /// That one of the servers refuses.
+    pub async fn again(server: &str, brokers: &str, name: String) -> anyhow::Result<Self> {
         let (base, _) = server
             .rsplit_once('/')
             .context("DATABASE_URL names a database")?;
@@ -57,7 +67,6 @@ impl Stage {
             kafka_topic: name,
             security: KafkaSecurity::default(),
         };
-        create_topic(&kafka).await?;
         Ok(Self {
             db: store::connect(&args, "bench", 1).await?,
             database_url,

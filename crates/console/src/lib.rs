@@ -18,6 +18,7 @@ mod assets;
 mod audit;
 mod cause;
 mod chart;
+mod configuration;
 mod dead_letters;
 mod deliveries;
 mod failed;
@@ -106,6 +107,7 @@ pub fn in_front_of(api: Router, keyring: &Keyring, settings: Settings) -> Router
         .merge(dead_letters::routes())
         .merge(keys::routes())
         .merge(audit::routes())
+        .merge(configuration::routes())
         .merge(sign_in::routes())
         .merge(streams::routes())
         .route("/console", get(async || redirect("/")))

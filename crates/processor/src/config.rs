@@ -216,6 +216,8 @@ pub fn size(limit: u64) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use common::settings::parse_from;
+
     use super::*;
 
     fn parsed(flags: &[&str]) -> Config {
@@ -226,6 +228,21 @@ mod tests {
     #[test]
     fn the_defaults_fit_each_other() {
         parsed(&[]).check().unwrap();
+    }
+
+    #[test]
+    fn no_secret_is_among_the_settings_that_are_told() {
+        let flags = [
+            "processor",
+            "--secrets-keys=hunter2",
+            "--database-url=postgres://me:hunter2@here/x",
+            "--kafka-sasl-password=hunter2",
+            "--egress-proxy=http://me:hunter2@here",
+        ];
+        let (_, settings) = parse_from::<Config>(flags);
+        assert!(!format!("{settings:?}").contains("hunter2"));
+        let secret = settings.iter().filter(|setting| setting.secret);
+        assert_eq!(secret.count(), 4);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! all to the last one.
 
 use anyhow::Context;
+use common::instance::Instance;
 use common::kafka::KafkaArgs;
 use common::lifecycle::join;
 use common::probes::{self, Component, Liveness, Readiness};
@@ -27,6 +28,7 @@ use crate::{maintenance, observe, open_files};
 /// A processor that holds its admin port and consumes nothing yet.
 pub struct Service {
     config: Config,
+    instance: Instance,
     db: PgPool,
     admin: TcpListener,
     routes: axum::Router,
@@ -47,6 +49,7 @@ impl Service {
     /// What is wrong with the settings, or that the port is in use.
     pub async fn new(
         config: Config,
+        instance: Instance,
         db: PgPool,
         metrics: PrometheusHandle,
         traces: Traces,
@@ -72,6 +75,7 @@ impl Service {
             traces,
             owner: format!("{}/{}", std::process::id(), Uuid::new_v4()),
             config,
+            instance,
             db,
             kafka,
             postgres,
@@ -115,6 +119,7 @@ impl Service {
                 max_cities: size(self.config.statistics_cities),
             },
         };
+        tasks.spawn(self.instance.run(self.db.clone(), stop.clone()));
         tasks.spawn(publisher.run(stop.clone()));
         tasks.spawn(succeeding(folder.run(stop.clone())));
         tasks.spawn(succeeding(maintenance::run(self.db, kept, stop.clone())));

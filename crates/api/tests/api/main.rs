@@ -12,6 +12,7 @@ mod door;
 mod egress;
 mod events;
 mod headers;
+mod instances;
 mod live;
 mod oauth2;
 mod oidc;

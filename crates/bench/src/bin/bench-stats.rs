@@ -6,9 +6,12 @@ use bench::statistics::ask::Api;
 use bench::statistics::counting::{A_SECOND, cost};
 use bench::statistics::fill::{Size, fill, room};
 use clap::Parser;
-use common::store::MIGRATIONS;
+use common::store::{self, StoreArgs};
 use sqlx::postgres::PgPoolOptions;
 use sqlx::{Executor, PgPool};
+
+/// As many as `api` has.
+const CONNECTIONS: u32 = 10;
 
 /// What an answer should take at most.
 const GOAL_MS: f64 = 50.0;
@@ -21,6 +24,9 @@ struct Config {
     /// How often each question is asked
     #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=1000))]
     times: u32,
+    /// Ask the database of this name, which a run before has filled, instead of filling one
+    #[arg(long)]
+    again: Option<String>,
     /// Print how Postgres answered each question, too
     #[arg(long)]
     plans: bool,
@@ -35,11 +41,15 @@ struct Config {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let config = Config::parse();
-    let stage = Stage::new(&config.database_url, &config.kafka_brokers).await?;
-    let db = PgPool::connect(&stage.database_url).await?;
-    MIGRATIONS.run(&db).await?;
-    println!("filling a database: {:?}", config.size);
-    fill(&db, config.size, &stage.kafka.kafka_topic).await?;
+    let stage = stage(&config).await?;
+    let args = StoreArgs {
+        database_url: stage.database_url.clone().into(),
+    };
+    let db = store::connect(&args, "bench", CONNECTIONS).await?;
+    if config.again.is_none() {
+        println!("filling {}: {:?}", stage.kafka.kafka_topic, config.size);
+        fill(&db, config.size, &stage.kafka.kafka_topic).await?;
+    }
     let (cells, bytes) = room(&db).await?;
     println!("{cells} cells, {bytes:.0} bytes each with their index\n");
     let times = usize::try_from(config.times)?;
@@ -49,6 +59,14 @@ async fn main() -> anyhow::Result<()> {
         explain(&Api::new(&explaining, &stage.kafka).await?).await?;
     }
     count(&db).await
+}
+
+async fn stage(config: &Config) -> anyhow::Result<Stage> {
+    let (server, brokers) = (&config.database_url, &config.kafka_brokers);
+    match &config.again {
+        Some(name) => Stage::again(server, brokers, name.clone()).await,
+        None => Stage::new(server, brokers).await,
+    }
 }
 
 async fn ask(api: &Api, times: usize) -> anyhow::Result<()> {
@@ -79,7 +97,7 @@ async fn explaining(url: &str) -> anyhow::Result<PgPool> {
         .with_level(false)
         .with_target(false)
         .init();
-    let told = "LOAD 'auto_explain'; SET auto_explain.log_min_duration = 0;
+    let told = "LOAD 'auto_explain'; SET jit = off; SET auto_explain.log_min_duration = 0;
                 SET auto_explain.log_analyze = on; SET client_min_messages = log";
     let options = PgPoolOptions::new().max_connections(1);
     let options = options.after_connect(move |connection, _| {

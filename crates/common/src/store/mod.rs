@@ -6,6 +6,7 @@ pub mod attempts;
 pub mod circuits;
 pub mod cursors;
 pub mod dead_letters;
+pub mod instances;
 pub mod pending_deliveries;
 pub mod replays;
 pub mod statistics;

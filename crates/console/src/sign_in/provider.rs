@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{Begun, Next, SignIn, back_to, frame, with_cookie};
-use crate::api::{From, Problem};
+use crate::api::{Api, From, Problem};
 use crate::frame::{Frame, page};
 use crate::session::Attempt;
 use crate::{Console, redirect};
@@ -52,18 +52,17 @@ struct SignedIn {
     next: String,
 }
 
+async fn begin(api: &Api, from: &From) -> Result<Begin, Problem> {
+    let answer = api.call(from, (Method::POST, "/sign-ins"), None).await?;
+    serde_json::from_value(answer.body).map_err(|error| Problem::unreadable(&error))
+}
+
 async fn go(
     State(Console(shared)): State<Console>,
     Query(Next { next }): Query<Next>,
     parts: Parts,
 ) -> Response {
-    let call = (Method::POST, "/sign-ins");
-    let begun = shared.api.call(&From::of(&parts), call, None).await;
-    let read = begun.and_then(|answer| {
-        let read = serde_json::from_value::<Begin>(answer.body);
-        read.map_err(|error| Problem::unreadable(&error))
-    });
-    let begun = match read {
+    let begun = match begin(&shared.api, &From::of(&parts)).await {
         Ok(begun) => begun,
         Err(problem) => return SignIn::again(&shared.sessions, &problem),
     };

@@ -23,6 +23,7 @@ async function pages() {
     "no-dead-letters": "/console/dead-letters",
     keys: "/console/keys",
     audit: "/console/audit",
+    configuration: "/console/configuration",
     nothing: "/console/nothing",
     overview: "/",
     subscription: own,

@@ -29,7 +29,7 @@ test("without JavaScript every page reads, and acts", async () => {
   const { page, isClean, close } = await open(stage.base, { javaScriptEnabled: false });
   const own = `/console/subscriptions/${stage.id}`;
   for (const path of ["/", "/console/subscriptions", own, `${own}/edit`, "/console/deliveries",
-    "/console/dead-letters", "/console/keys", "/console/audit"]) {
+    "/console/dead-letters", "/console/keys", "/console/audit", "/console/configuration"]) {
     await page.goto(path);
     assert.ok((await page.locator("h1").innerText()).length > 3, path);
   }

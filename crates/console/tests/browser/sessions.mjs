@@ -73,7 +73,7 @@ test("a subscriber sees their own, and nothing of anybody else", async () => {
   }
   const tail = await page.evaluate(async (id) => (await fetch(`/console/subscriptions/${id}/tail`)).status, stage.id);
   assert.equal(tail, 404);
-  for (const path of ["/console/keys", "/console/audit"]) {
+  for (const path of ["/console/keys", "/console/audit", "/console/configuration"]) {
     assert.equal((await page.goto(path)).status(), 403, path);
     await page.getByText("Your key is not for this").waitFor();
   }

@@ -96,6 +96,30 @@ pub fn entry() -> Value {
     })
 }
 
+/// Two that run and differ, and one that is silent.
+pub fn instances() -> Value {
+    let instance = |slo: &str, running: bool| {
+        let setting = |name: &str, source: &str, value: Option<&str>, default: Option<&str>| {
+            json!({
+                "name": name, "flag": HOSTILE, "help": HOSTILE, "source": source,
+                "secret": value.is_none(), "value": value, "default": default,
+            })
+        };
+        json!({
+            "id": ID, "service": "api", "version": HOSTILE, "host": HOSTILE, "pid": 4711,
+            "started_at": "2026-11-23T20:00:00Z", "seen_at": "2026-11-23T21:00:00Z",
+            "running": running,
+            "settings": [
+                setting("ATTEMPT_TIMEOUT", "default", Some(HOSTILE), Some(HOSTILE)),
+                setting("SECRETS_KEYS", "environment", None, None),
+                setting(HOSTILE, "command_line", Some(HOSTILE), Some("another")),
+                setting("SLO_SUCCESS", HOSTILE, Some(slo), Some("99.9")),
+            ],
+        })
+    };
+    json!({"items": [instance("99.9", true), instance("95", true), instance("90", false)]})
+}
+
 pub fn preview() -> Value {
     json!({
         "looked_at": 100, "matching": 7, "matching_per_hour": 3.5, "unanswered": 1,

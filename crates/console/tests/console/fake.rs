@@ -186,7 +186,8 @@ async fn answer(State(fake): State<Fake>, request: Request) -> Response {
     {
         return refusal(401, "invalid_token", None);
     }
-    let is_admins = path.starts_with("/api-keys") || path.starts_with("/audit");
+    let for_admins = ["/api-keys", "/audit", "/instances"];
+    let is_admins = for_admins.iter().any(|begin| path.starts_with(begin));
     if is_admins && fake.asks_for_keys && key != format!("Bearer {ADMIN}") {
         return refusal(403, "forbidden", None);
     }
@@ -245,6 +246,7 @@ fn served(method: &Method, (path, query): (&str, &str), body: &Value) -> Respons
             made["key"] = json!("tw_live_shown_once");
             Json(made).into_response()
         }
+        ("GET", "/instances") => Json(answers::instances()).into_response(),
         ("GET", "/audit") => {
             let link = "</audit?before=7>; rel=\"next\"";
             ([(LINK, link)], items(answers::entry())).into_response()

@@ -29,6 +29,7 @@ fn pages() -> Vec<String> {
         sent_again("not_found=3&malformed=1&removed=2&of=3-4711_x_3-4712"),
         "/console/keys".into(),
         "/console/audit?who=%22%3E".into(),
+        "/console/configuration".into(),
     ]
 }
 
@@ -286,6 +287,28 @@ async fn a_page_says_how_to_go_on_by_the_cursor() {
     let shown = browser.get("/console/deliveries?status=dead").await;
     let next = "href=\"/console/deliveries?status=dead&#38;cursor=abc%2Bd\"";
     assert!(shown.text.contains(next), "{}", shown.text);
+}
+
+#[tokio::test]
+async fn a_setting_is_shown_with_its_origin_and_marked_where_instances_differ() {
+    let shown = Browser::new(false).get("/console/configuration").await;
+    let page = shown.text;
+    assert!(
+        page.contains("<li>api: <span class=\"mono\">SLO_SUCCESS</span></li>"),
+        "{page}"
+    );
+    assert_eq!(
+        page.matches(">differs</span>").count(),
+        2,
+        "once for each of the two"
+    );
+    assert!(page.contains("set, not shown") && page.contains("the command line"));
+    assert!(page.contains("1 as they are by default") && page.contains("Not seen lately"));
+    let (differing, changed) = (
+        page.find(">SLO_SUCCESS</td>"),
+        page.find(">SECRETS_KEYS</td>"),
+    );
+    assert!(differing < changed && changed < page.find(">ATTEMPT_TIMEOUT</td>"));
 }
 
 #[tokio::test]

@@ -67,10 +67,10 @@ async fn a_subscriber_is_not_shown_what_is_for_admins() {
     let subscriber = Browser::new(true).sign_in(SUBSCRIBER).await;
     let page = subscriber.get("/").await.text;
     assert!(!page.contains("/console/keys") && !page.contains("Consumer lag"));
-    assert_eq!(
-        subscriber.get("/console/keys").await.status,
-        StatusCode::FORBIDDEN
-    );
+    for path in ["/console/keys", "/console/configuration"] {
+        let refused = subscriber.get(path).await;
+        assert_eq!(refused.status, StatusCode::FORBIDDEN, "{path}");
+    }
     let admin = Browser::new(true).sign_in(ADMIN).await;
     assert!(admin.get("/").await.text.contains("/console/keys"));
 }

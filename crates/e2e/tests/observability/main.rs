@@ -6,6 +6,7 @@
     reason = "a test panics where something is not as it should be"
 )]
 
+mod instances;
 mod liveness;
 mod traces;
 

@@ -210,6 +210,14 @@ async fn look_at_everything(run: &mut Run) {
     for (path, _) in plain {
         run.ask(Method::GET, path, "").await;
     }
+    let running = run.ask(Method::GET, "/instances", "").await.to_string();
+    for told in [
+        "\"processor\"",
+        "\"SECRETS_KEYS\"",
+        "\"KAFKA_SASL_PASSWORD\"",
+    ] {
+        assert!(running.contains(told), "{told}: {running}");
+    }
     let first = run.first().await;
     run.ask(Method::GET, &first, "").await;
     let cookie = run.sign_in(None).await.expect("an admin is let in");
@@ -219,6 +227,7 @@ async fn look_at_everything(run: &mut Run) {
         "/console/dead-letters",
         "/console/keys",
         "/console/audit",
+        "/console/configuration",
         &format!("/console{first}"),
         &format!("/console{first}/edit"),
     ] {
