@@ -156,9 +156,10 @@ impl Provider {
         let (name, port) = place(url)?;
         let tcp = TcpStream::connect((name.to_str().as_ref(), port)).await?;
         if url.scheme() == "https" {
-            exchange(self.tls.connect(name, tcp).await?, request).await
+            let tls = Box::pin(self.tls.connect(name, tcp)).await?;
+            Box::pin(exchange(tls, request)).await
         } else {
-            exchange(tcp, request).await
+            Box::pin(exchange(tcp, request)).await
         }
     }
 }
