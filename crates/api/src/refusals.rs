@@ -241,20 +241,21 @@ const STATISTICS: [Example; 1] = [|| ApiError::InvalidParameter {
 const NOTHING: [Example; 0] = [];
 
 macro_rules! refusals {
-    ($($(#[$doc:meta])* $name:ident: $($examples:expr),*;)*) => {$(
+    ($any:expr; $($(#[$doc:meta])* $name:ident: $($examples:expr),*;)*) => {$(
         $(#[$doc])*
         #[derive(Debug)]
         pub struct $name;
 
         impl IntoResponses for $name {
             fn responses() -> BTreeMap<String, RefOr<Response>> {
-                document(&[&ANY[..], $(&$examples[..]),*].concat())
+                document(&[&$any[..], $(&$examples[..]),*].concat())
             }
         }
     )*};
 }
 
 refusals! {
+    ANY;
     /// Of a route that takes nothing.
     Plain:;
     /// Of `POST /subscriptions`.
@@ -309,44 +310,16 @@ refusals! {
     Tail: STREAM, SUBSCRIPTION;
 }
 
-/// Of `GET /.well-known/webhook-keys.json`.
-#[derive(Debug)]
-pub struct Keys;
-
-impl IntoResponses for Keys {
-    fn responses() -> BTreeMap<String, RefOr<Response>> {
-        document(&[&OPEN[..], &KEY_SET[..]].concat())
-    }
-}
-
-/// Of `POST /sign-ins`.
-#[derive(Debug)]
-pub struct SignIn;
-
-impl IntoResponses for SignIn {
-    fn responses() -> BTreeMap<String, RefOr<Response>> {
-        document(&[&OPEN[..], &SIGN_IN[..]].concat())
-    }
-}
-
-/// Of `POST /sessions`.
-#[derive(Debug)]
-pub struct CreateSession;
-
-impl IntoResponses for CreateSession {
-    fn responses() -> BTreeMap<String, RefOr<Response>> {
-        document(&[&OPEN[..], &BODY[..], &SIGN_IN[..], &SESSION[..]].concat())
-    }
-}
-
-/// Of a route that is open to anybody.
-#[derive(Debug)]
-pub struct Open;
-
-impl IntoResponses for Open {
-    fn responses() -> BTreeMap<String, RefOr<Response>> {
-        document(&OPEN)
-    }
+refusals! {
+    OPEN;
+    /// Of a route that is open to anybody.
+    Open:;
+    /// Of `GET /.well-known/webhook-keys.json`.
+    Keys: KEY_SET;
+    /// Of `POST /sign-ins`.
+    SignIn: SIGN_IN;
+    /// Of `POST /sessions`.
+    CreateSession: BODY, SIGN_IN, SESSION;
 }
 
 fn document(examples: &[Example]) -> BTreeMap<String, RefOr<Response>> {
