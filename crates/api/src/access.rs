@@ -89,8 +89,10 @@ pub struct Caller {
     /// As the audit names it: `key:` or `session:` and its id, `oidc:` and the token's subject,
     /// `portal-link:` and the link's id, `admin-key`, `off`, `command`.
     pub who: String,
-    /// The session in which it asks.
-    pub session: Option<Uuid>,
+    /// The key by which it asks, if the database has it.
+    pub key: Option<Uuid>,
+    /// Whether that is a session's.
+    pub in_session: bool,
     /// From where it asks.
     pub address: Option<String>,
     /// Under which id its request is logged.
@@ -105,7 +107,8 @@ impl Caller {
             owner: None,
             scopes: vec![Scope::Read, Scope::Write],
             who: who.to_owned(),
-            session: None,
+            key: None,
+            in_session: false,
             address: None,
             request_id: String::new(),
         }

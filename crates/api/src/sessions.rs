@@ -170,7 +170,8 @@ async fn create(
     refusals::EndSession,
 ))]
 async fn end(State(db): State<PgPool>, caller: Caller) -> Result<StatusCode, ApiError> {
-    let id = caller.session.ok_or(ApiError::NoSession)?;
+    let session = caller.key.filter(|_| caller.in_session);
+    let id = session.ok_or(ApiError::NoSession)?;
     let mut transaction = db.begin().await?;
     if api_keys::revoke(&mut transaction, id).await? {
         audit::insert(&mut transaction, &caller, change("end", id, json!({}))).await?;

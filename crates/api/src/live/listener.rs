@@ -42,11 +42,10 @@ pub struct Wants {
 impl Wants {
     /// What that caller may hear of.
     pub fn of(caller: &Caller, subscription_id: Option<Uuid>) -> Self {
-        let key = caller.who.strip_prefix("key:");
         Self {
             owner: caller.owner.clone(),
             subscription_id,
-            key: key.and_then(|id| id.parse().ok()),
+            key: caller.key,
         }
     }
 

@@ -44,16 +44,17 @@ pub struct Row {
 impl From<Row> for Caller {
     fn from(row: Row) -> Self {
         let scopes = Scope::among(&row.scopes);
-        let (who, session) = match row.kind {
-            Kind::Key => (format!("key:{}", row.id), None),
-            Kind::Session => (format!("session:{}", row.id), Some(row.id)),
+        let who = match row.kind {
+            Kind::Key => format!("key:{}", row.id),
+            Kind::Session => format!("session:{}", row.id),
         };
         Self {
             role: row.role,
             owner: row.owner,
             scopes,
             who,
-            session,
+            key: Some(row.id),
+            in_session: row.kind == Kind::Session,
             address: None,
             request_id: String::new(),
         }
@@ -231,4 +232,33 @@ pub async fn revoke(db: &mut PgConnection, id: Uuid) -> sqlx::Result<bool> {
     .execute(db)
     .await
     .map(|done| done.rows_affected() > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_its_kind_a_key_is_looked_up_again_by_its_id() {
+        for kind in [Kind::Key, Kind::Session] {
+            let row = Row {
+                id: Uuid::now_v7(),
+                kind,
+                name: String::new(),
+                prefix: String::new(),
+                role: Role::Subscriber,
+                owner: Some("acme".into()),
+                scopes: vec!["read".into()],
+                expires_at: None,
+                last_used_at: None,
+                created_at: DateTime::UNIX_EPOCH,
+                created_by: String::new(),
+                revoked_at: None,
+            };
+            let id = row.id;
+            let caller = Caller::from(row);
+            assert_eq!(caller.key, Some(id));
+            assert_eq!(caller.in_session, kind == Kind::Session);
+        }
+    }
 }

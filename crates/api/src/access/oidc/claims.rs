@@ -49,7 +49,8 @@ impl Mapping {
             owner,
             scopes: self.scopes(claims),
             who: format!("oidc:{subject}"),
-            session: None,
+            key: None,
+            in_session: false,
             address: None,
             request_id: String::new(),
         })
