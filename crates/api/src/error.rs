@@ -89,8 +89,8 @@ pub enum ApiError {
     Unavailable(#[source] sqlx::Error),
     #[error("Kafka does not answer; try again")]
     KafkaUnavailable(#[source] log::Error),
-    #[error("the provider of the token does not tell its keys; try again")]
-    ProviderUnavailable,
+    #[error("the OIDC provider does not answer; try again")]
+    ProviderUnavailable(#[source] anyhow::Error),
     #[error("the request took too long; try again")]
     TimedOut,
 }
@@ -126,7 +126,7 @@ impl ApiError {
             Self::Internal(_) => Code::Internal,
             Self::Unavailable(_) => Code::Unavailable,
             Self::KafkaUnavailable(_) => Code::KafkaUnavailable,
-            Self::ProviderUnavailable => Code::ProviderUnavailable,
+            Self::ProviderUnavailable(_) => Code::ProviderUnavailable,
             Self::TimedOut => Code::TimedOut,
         }
     }
@@ -184,7 +184,7 @@ impl IntoResponse for ApiError {
         let retry_after = match self {
             Self::Unavailable(_)
             | Self::KafkaUnavailable(_)
-            | Self::ProviderUnavailable
+            | Self::ProviderUnavailable(_)
             | Self::TooManyListeners
             | Self::TimedOut => Some(RETRY_AFTER_SECONDS),
             Self::RateLimited { wait, .. } => Some(seconds(wait)),

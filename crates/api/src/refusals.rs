@@ -38,7 +38,7 @@ const ANY: [Example; 9] = [
     || ApiError::UriTooLong,
     || ApiError::Internal(anyhow!("an example")),
     || ApiError::Unavailable(sqlx::Error::PoolTimedOut),
-    || ApiError::ProviderUnavailable,
+    || ApiError::ProviderUnavailable(anyhow!("an example")),
     || ApiError::TimedOut,
 ];
 
@@ -137,14 +137,17 @@ const KEY: [Example; 1] = [|| ApiError::InvalidField {
 /// What a route may answer that lets somebody in by a provider.
 const SIGN_IN: [Example; 2] = [
     || ApiError::Forbidden("nobody signs in by a provider here"),
-    || ApiError::ProviderUnavailable,
+    || ApiError::ProviderUnavailable(anyhow!("an example")),
 ];
 
 /// What a route may answer that begins a session.
-const SESSION: [Example; 1] = [|| ApiError::InvalidField {
-    pointer: "/oidc/attempt".into(),
-    detail: "must be what `POST /sign-ins` gave".into(),
-}];
+const SESSION: [Example; 2] = [
+    || ApiError::InvalidToken,
+    || ApiError::InvalidField {
+        pointer: "/oidc/attempt".into(),
+        detail: "must be what `POST /sign-ins` gave".into(),
+    },
+];
 
 /// What a route may answer that ends one.
 const NO_SESSION: [Example; 1] = [|| ApiError::NoSession];

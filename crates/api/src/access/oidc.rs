@@ -71,7 +71,11 @@ impl Oidc {
 
     /// Whom the token lets in.
     pub(super) async fn caller(&self, token: &str) -> Result<Caller, ApiError> {
-        let claims = self.claims(token, &self.0.expected).await?;
+        let claims = self.claims(token, &self.0.expected).await;
+        let claims = claims.map_err(|unusable| {
+            tracing::debug!(reason = %unusable, "a token is refused");
+            ApiError::from(unusable)
+        })?;
         self.0.mapping.caller(&claims).map_err(ApiError::Forbidden)
     }
 
@@ -102,7 +106,12 @@ impl Oidc {
             issuer: self.0.expected.issuer.clone(),
             audiences: vec![sign_in.client_id().to_owned()],
         };
-        let claims = self.claims(&token, &expected).await?;
+        let claims = self.claims(&token, &expected).await;
+        let claims = claims.map_err(|unusable| {
+            // Nobody gets in while this is so: the provider and our settings do not go together.
+            tracing::warn!(reason = %unusable, "an ID token of the provider is refused");
+            ApiError::from(unusable)
+        })?;
         sign_in::check_claims(attempt, &claims, sign_in.client_id())?;
         self.0.mapping.caller(&claims).map_err(ApiError::Forbidden)
     }
@@ -111,16 +120,15 @@ impl Oidc {
         self.0.sign_in.as_ref().ok_or(NO_PROVIDER)
     }
 
-    async fn claims(&self, token: &str, expected: &Expected) -> Result<Claims, ApiError> {
-        let trusted = &*self.0;
-        let unverified = Unverified::read(token).map_err(refused)?;
-        let key = trusted.keys.find(&unverified).await;
+    async fn claims(&self, token: &str, expected: &Expected) -> Result<Claims, Unusable> {
+        let unverified = Unverified::read(token)?;
+        let key = self.0.keys.find(&unverified).await;
         let key = key.map_err(|missing| match missing {
-            Missing::Unknown => refused(Invalid::Key),
-            Missing::Away => ApiError::ProviderUnavailable,
+            Missing::Unknown => Unusable::Invalid(Invalid::Key),
+            Missing::Away => Unusable::NoKeys,
         })?;
-        let claims = unverified.verify(&key).map_err(refused)?;
-        expected.check(&claims, now()).map_err(refused)?;
+        let claims = unverified.verify(&key)?;
+        expected.check(&claims, now())?;
         Ok(claims)
     }
 
@@ -134,9 +142,22 @@ impl Oidc {
     }
 }
 
-fn refused(invalid: Invalid) -> ApiError {
-    tracing::debug!(reason = %invalid, "a token is refused");
-    ApiError::InvalidToken
+/// Why a token says nothing.
+#[derive(Debug, thiserror::Error)]
+enum Unusable {
+    #[error(transparent)]
+    Invalid(#[from] Invalid),
+    #[error("the provider does not tell its keys")]
+    NoKeys,
+}
+
+impl From<Unusable> for ApiError {
+    fn from(unusable: Unusable) -> Self {
+        match unusable {
+            Unusable::Invalid(_) => Self::InvalidToken,
+            Unusable::NoKeys => Self::ProviderUnavailable(unusable.into()),
+        }
+    }
 }
 
 /// In seconds since the Unix epoch, as tokens have it.

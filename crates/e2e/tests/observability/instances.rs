@@ -23,11 +23,16 @@ async fn a_program_tells_its_settings_until_it_is_stopped_or_for_long_after_a_ki
     for processor in [&one, &two] {
         until("it is ready", async || processor.is_ready().await).await;
     }
-    let mut leases = told(&stage, "processor", "LEASE").await;
-    leases.sort_by_key(|(_, lease)| lease.to_string());
-    assert_eq!(leases, [(true, json!("21s")), (true, json!("22s"))]);
-    let api = told(&stage, "api", "AUTH").await;
-    assert_eq!(api, [(true, json!("off"))]);
+    until("both are told", async || {
+        let mut leases = told(&stage, "processor", "LEASE").await;
+        leases.sort_by_key(|(_, lease)| lease.to_string());
+        leases == [(true, json!("21s")), (true, json!("22s"))]
+    })
+    .await;
+    until("the API is told", async || {
+        told(&stage, "api", "AUTH").await == [(true, json!("off"))]
+    })
+    .await;
 
     assert!(one.stop().await.success());
     two.kill();

@@ -5,7 +5,7 @@
 //! not hold here; the certificates that are trusted are the same. Redirects are not followed, and
 //! what is answered is bounded in time and size.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
@@ -39,6 +39,8 @@ pub struct Provider {
     issuer: String,
     discovery: Url,
     tls: TlsConnector,
+    /// What it said of itself, last.
+    said: Mutex<Option<Arc<Discovery>>>,
 }
 
 /// What a provider says of itself, as far as it is of use.
@@ -78,6 +80,7 @@ impl Provider {
             issuer: issuer.to_owned(),
             discovery: discovery.parse()?,
             tls: Arc::new(tls).into(),
+            said: Mutex::default(),
         })
     }
 
@@ -89,12 +92,20 @@ impl Provider {
         in_time(self.ask_for_keys()).await
     }
 
-    /// What it says of itself.
+    /// What it says of itself: as of when it was last asked for its keys, if it was.
     ///
     /// # Errors
     /// Why it cannot be told.
-    pub async fn discovery(&self) -> anyhow::Result<Discovery> {
-        in_time(self.ask_for_discovery()).await
+    pub async fn discovery(&self) -> anyhow::Result<Arc<Discovery>> {
+        let said = self.said().clone();
+        match said {
+            Some(said) => Ok(said),
+            None => in_time(self.ask_for_discovery()).await,
+        }
+    }
+
+    fn said(&self) -> MutexGuard<'_, Option<Arc<Discovery>>> {
+        self.said.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What it answers to that form there, in JSON, whether that is good or not.
@@ -122,7 +133,7 @@ impl Provider {
         Ok(keys)
     }
 
-    async fn ask_for_discovery(&self) -> anyhow::Result<Discovery> {
+    async fn ask_for_discovery(&self) -> anyhow::Result<Arc<Discovery>> {
         let discovery = self.get(&self.discovery).await?;
         let discovery: Discovery =
             serde_json::from_slice(&discovery).context("reading the discovery document")?;
@@ -131,6 +142,8 @@ impl Provider {
             "the discovery document is of another issuer: {}",
             discovery.issuer
         );
+        let discovery = Arc::new(discovery);
+        *self.said() = Some(discovery.clone());
         Ok(discovery)
     }
 

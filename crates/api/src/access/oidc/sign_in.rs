@@ -10,7 +10,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use axum::http::{HeaderValue, StatusCode};
 use base64::Engine;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
@@ -32,7 +32,10 @@ use crate::error::ApiError;
 /// How long somebody may take at the provider.
 pub const MAX_AGE: Duration = Duration::from_mins(10);
 
-/// How many sign-ins ask the provider at once; more are told to try again.
+/// How far the clocks of two replicas may be apart.
+const LEEWAY_SECONDS: i64 = 30;
+
+/// How many codes the provider is asked about at once; more are told to try again.
 const AT_ONCE: usize = 16;
 
 /// That there is nowhere to sign in.
@@ -40,6 +43,10 @@ pub const NO_PROVIDER: ApiError = ApiError::Forbidden("nobody signs in by a prov
 
 const STRANGE: ApiError =
     ApiError::Forbidden("this sign-in was begun elsewhere, or too long ago: begin again");
+const BUSY: ApiError = ApiError::RateLimited {
+    which: "to sign in at once",
+    wait: Duration::from_secs(1),
+};
 const REFUSED: ApiError = ApiError::Forbidden("the provider did not let this sign-in be");
 
 /// We, as a client of the provider.
@@ -94,8 +101,10 @@ impl Attempt {
         BASE64_URL_SAFE_NO_PAD.encode(digest)
     }
 
+    /// Another replica may have begun it, whose clock is not quite ours.
     fn is_in_time(&self, now: i64) -> bool {
-        u64::try_from(now - self.began).is_ok_and(|age| age <= MAX_AGE.as_secs())
+        let age = now - self.began;
+        age >= -LEEWAY_SECONDS && age.unsigned_abs() <= MAX_AGE.as_secs()
     }
 }
 
@@ -154,24 +163,19 @@ impl SignIn {
     /// # Errors
     /// That the provider does not answer, or has no place to sign in.
     pub async fn begin(&self, redirect_uri: &str) -> Result<(Url, Attempt), ApiError> {
-        let _place = self
-            .places
-            .try_acquire()
-            .map_err(|_| away("too many ask"))?;
-        let discovery = self
-            .provider
-            .discovery()
-            .await
-            .map_err(|error| away(&error))?;
-        let endpoint = discovery.authorization_endpoint.as_deref().unwrap_or("");
-        let endpoint = trustworthy(endpoint, "authorization_endpoint");
+        let endpoint = self.authorization_endpoint().await;
+        let endpoint = endpoint.map_err(ApiError::ProviderUnavailable)?;
         let attempt = Attempt::new();
-        let url = self.url(
-            endpoint.map_err(|error| away(&error))?,
-            redirect_uri,
-            &attempt,
-        );
-        Ok((url, attempt))
+        Ok((self.url(endpoint, redirect_uri, &attempt), attempt))
+    }
+
+    async fn authorization_endpoint(&self) -> anyhow::Result<Url> {
+        let discovery = self.provider.discovery().await?;
+        let endpoint = discovery.authorization_endpoint.as_deref();
+        trustworthy(
+            endpoint.context("no authorization_endpoint")?,
+            "authorization_endpoint",
+        )
     }
 
     fn url(&self, mut endpoint: Url, redirect_uri: &str, attempt: &Attempt) -> Url {
@@ -198,20 +202,19 @@ impl SignIn {
         returned: &Returned,
         redirect_uri: &str,
     ) -> Result<String, ApiError> {
-        let _place = self
-            .places
-            .try_acquire()
-            .map_err(|_| away("too many ask"))?;
+        let _place = self.places.try_acquire().map_err(|_| BUSY)?;
         let asked = self.exchange(attempt, returned, redirect_uri).await;
-        let (status, mut answer) = asked.map_err(|error| away(&error))?;
+        let (status, mut answer) = asked.map_err(ApiError::ProviderUnavailable)?;
         if status != StatusCode::OK {
             let reason = answer["error"].as_str().unwrap_or_default();
             tracing::warn!(%status, reason, "the OIDC provider refuses a code");
             return Err(REFUSED);
         }
-        match answer["id_token"].take() {
-            Value::String(token) => Ok(token),
-            _ => Err(away("it gave no id_token")),
+        match answer.get_mut("id_token").map(Value::take) {
+            Some(Value::String(token)) => Ok(token),
+            _ => Err(ApiError::ProviderUnavailable(anyhow!(
+                "it gave no id_token"
+            ))),
         }
     }
 
@@ -273,11 +276,6 @@ fn basic(client_id: &str, client_secret: &str) -> HeaderValue {
     let mut header = HeaderValue::try_from(text).expect("base64 stands in a header");
     header.set_sensitive(true);
     header
-}
-
-fn away(why: &(impl fmt::Display + ?Sized)) -> ApiError {
-    tracing::error!("nobody can sign in: {why:#}");
-    ApiError::ProviderUnavailable
 }
 
 impl fmt::Debug for SignIn {

@@ -156,12 +156,12 @@ impl Issuer {
     /// The ID token that it gives for any code.
     pub fn grant(&self, id_token: &str) {
         let answer = json!({"token_type": "Bearer", "access_token": "x", "id_token": id_token});
-        *self.served.granted.lock().expect("no panic") = (200, answer);
+        self.answer(200, &answer);
     }
 
     /// What it says to any code instead.
-    pub fn refuse(&self, answer: &Value) {
-        *self.served.granted.lock().expect("no panic") = (400, answer.clone());
+    pub fn answer(&self, status: u16, answer: &Value) {
+        *self.served.granted.lock().expect("no panic") = (status, answer.clone());
     }
 
     /// What it was asked for a token with, last.

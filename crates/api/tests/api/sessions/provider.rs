@@ -216,13 +216,19 @@ async fn a_provider_that_refuses_or_fails_lets_nobody_in(db: PgPool) {
     let issuer = Issuer::start(&[Signing::Es256]).await;
     let client = nobody(db.clone(), &issuer, &[]);
     let begun = Begun::new(&client).await;
-    issuer.refuse(&json!({"error": "invalid_grant"}));
+    issuer.answer(400, &json!({"error": "invalid_grant"}));
     let refused = finish(&client, &begun.returned()).await;
     assert_eq!(refused.status, StatusCode::FORBIDDEN);
     issuer.grant("");
     let refused = finish(&client, &begun.returned()).await;
     assert_eq!(refused.status, StatusCode::UNAUTHORIZED);
+    for odd in [json!([]), json!("x"), json!({"id_token": 7})] {
+        issuer.answer(200, &odd);
+        let refused = finish(&client, &begun.returned()).await;
+        assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE, "{odd}");
+    }
     issuer.fail(true);
+    let client = nobody(db.clone(), &issuer, &[]);
     for answer in [
         finish(&client, &begun.returned()).await,
         client.post("/sign-ins", &json!({})).await,
