@@ -60,3 +60,21 @@ pub async fn set(State(set): State<Set>, request: Request, next: Next) -> Respon
     headers.entry(CACHE_CONTROL).or_insert(nowhere_kept);
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_is_framed_by_who_is_named_and_by_nobody_else() {
+        let policy = |set: &Set| set.policy.to_str().expect("ASCII").to_owned();
+        let nobody = Set::new(&[]);
+        assert!(policy(&nobody).ends_with("; frame-ancestors 'none'"));
+        assert_eq!(nobody.frame, Some(HeaderValue::from_static("DENY")));
+        let two = ["https://a.example", "https://b.example:8443"].map(String::from);
+        let two = Set::new(&two);
+        let named = "; frame-ancestors https://a.example https://b.example:8443";
+        assert!(policy(&two).ends_with(named));
+        assert_eq!(two.frame, None);
+    }
+}

@@ -44,6 +44,12 @@ const ATTEMPT: Cookie = Cookie {
 /// How long somebody may take at the provider: as long as the API says.
 const ATTEMPT_AGE: Duration = Duration::from_mins(10);
 
+/// How far the clocks of two replicas may be apart.
+const LEEWAY_SECONDS: i64 = 30;
+
+/// The longest page that is remembered while somebody is at the provider, in bytes: a cookie has 4,096.
+const MAX_NEXT_BYTES: usize = 1024;
+
 /// How many seconds old the last use may be before it is written down anew.
 const AWAKE_SECONDS: i64 = 60;
 
@@ -117,7 +123,13 @@ impl Sessions {
 
     /// The cookie of somebody who is sent to the provider.
     pub fn attempt_cookie(&self, attempt: &Attempt) -> HeaderValue {
-        let value = format!("{}:{}", attempt.attempt, escaped(&attempt.next));
+        let next = escaped(&attempt.next);
+        let next = if next.len() > MAX_NEXT_BYTES {
+            ""
+        } else {
+            &next
+        };
+        let value = format!("{}:{next}", attempt.attempt);
         self.header(&ATTEMPT, &value, ATTEMPT_AGE)
     }
 
@@ -164,9 +176,14 @@ impl Sessions {
         })
     }
 
+    /// The session that a request shows, in force or not.
+    pub fn shown(&self, headers: &HeaderMap) -> Option<Session> {
+        self.open(self.value(&SESSION, headers)?)
+    }
+
     /// The session that a request shows, if it is in force then.
     pub fn find(&self, headers: &HeaderMap, now: i64) -> Option<Session> {
-        let session = self.open(self.value(&SESSION, headers)?)?;
+        let session = self.shown(headers)?;
         self.is_in_force(&session, now).then_some(session)
     }
 
@@ -177,8 +194,10 @@ impl Sessions {
     }
 
     fn is_in_force(&self, session: &Session, now: i64) -> bool {
+        // Another replica may have written it, whose clock is not quite ours.
         let within = |since: i64, limit: Duration| {
-            u64::try_from(now - since).is_ok_and(|age| age <= limit.as_secs())
+            let age = now - since;
+            age >= -LEEWAY_SECONDS && (age < 0 || age.unsigned_abs() <= limit.as_secs())
         };
         within(session.began, self.settings.lifetime) && within(session.seen, self.settings.idle)
     }
@@ -259,6 +278,12 @@ mod tests {
         assert!(cookie.to_str().expect("ASCII").contains("; SameSite=Lax"));
         assert_eq!(sessions.find_attempt(&shown(&cookie)), Some(sent));
         assert!(sessions.find(&shown(&cookie), NOW).is_none());
+        let long = sessions.attempt_cookie(&Attempt {
+            attempt: "azE.AbC-_9".into(),
+            next: "/".repeat(MAX_NEXT_BYTES),
+        });
+        let found = sessions.find_attempt(&shown(&long)).expect("an attempt");
+        assert_eq!(found.next, "");
         let none = sessions.no_attempt_cookie();
         assert_eq!(sessions.find_attempt(&shown(&none)), None);
     }
@@ -269,7 +294,7 @@ mod tests {
         let cookie = sessions.cookie(&Session::new("key".into(), true, NOW));
         let found = |ago: i64| sessions.find(&shown(&cookie), NOW + ago).is_some();
         assert!(found(3600) && !found(3601), "idle");
-        assert!(!found(-1), "of the future");
+        assert!(found(-30) && !found(-31), "of the future");
         let old = Session {
             seen: NOW + 12 * 3600,
             ..Session::new("key".into(), true, NOW)

@@ -18,7 +18,7 @@ use serde_json::Value;
 use crate::api::{Api, From, Problem, with_query};
 use crate::frame::{Frame, page};
 use crate::session::{Session, Sessions};
-use crate::{Console, redirect};
+use crate::{Console, Shared, redirect};
 
 pub const PATH: &str = "/console/sign-in";
 
@@ -160,14 +160,33 @@ async fn sign_in(
 /// A session that the API has begun it is told to end, so that a copy of the cookie is good for nothing.
 /// A key goes on: revoking it ends what was signed in with it, wherever that is.
 async fn sign_out(State(Console(shared)): State<Console>, parts: Parts) -> Response {
-    let now = Utc::now().timestamp();
-    if let Some(session) = shared.sessions.find(&parts.headers, now) {
-        let from = From::of(&parts).with_key(&session.key);
-        let call = (Method::DELETE, "/sessions/current");
-        // Of a key the API says that it is none.
-        shared.api.answer(&from, call, None).await;
+    if let Err(problem) = end(&shared, &parts).await {
+        let why = "You are still signed in: the session could not be ended. Try again.".into();
+        let problem = Problem {
+            detail: why,
+            ..problem
+        };
+        return SignIn::again(&shared.sessions, &problem);
     }
     with_cookie(redirect(PATH), shared.sessions.no_cookie())
+}
+
+/// Ends the session that a request shows, even one that was idle for too long: a copy of it may not be.
+///
+/// # Errors
+/// That the API could not do it.
+async fn end(shared: &Shared, parts: &Parts) -> Result<(), Problem> {
+    let Some(session) = shared.sessions.shown(&parts.headers) else {
+        return Ok(());
+    };
+    let from = From::of(parts).with_key(&session.key);
+    let call = (Method::DELETE, "/sessions/current");
+    match shared.api.call(&from, call, None).await {
+        Ok(_) => Ok(()),
+        // It has ended already, may only write, or is a key, which goes on.
+        Err(problem) if matches!(problem.status, 401 | 403 | 409) => Ok(()),
+        Err(problem) => Err(problem),
+    }
 }
 
 fn with_cookie(mut response: Response, cookie: HeaderValue) -> Response {

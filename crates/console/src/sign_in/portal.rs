@@ -1,7 +1,8 @@
 //! Signing in by a link that a provider of this service made for one of its customers.
 //!
 //! Opening it shows a form that is sent at once where scripts run: programs that look at links before
-//! people do (mail filters, previews of chats) do not use it up by reading it.
+//! people do (mail filters, previews of chats) do not use it up by reading it. Who is signed in already is
+//! asked first, or a page elsewhere could have them act as somebody else without their knowing.
 
 use askama::Template;
 use axum::Router;
@@ -9,10 +10,11 @@ use axum::extract::{Form, Query, State};
 use axum::http::request::Parts;
 use axum::response::Response;
 use axum::routing::get;
+use chrono::Utc;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Begun, SignIn, back_to, frame, with_cookie};
+use super::{Begun, SignIn, back_to, end, frame, with_cookie};
 use crate::api::From;
 use crate::frame::{Frame, page};
 use crate::{Console, redirect};
@@ -25,12 +27,15 @@ pub fn routes() -> Router<Console> {
 }
 
 #[derive(Deserialize)]
-struct Link {
+struct Opened {
     #[serde(default)]
     link: String,
     /// Which page to show first.
     #[serde(default)]
     next: String,
+    /// That the session which there is may end.
+    #[serde(default)]
+    instead: bool,
 }
 
 #[derive(Template)]
@@ -39,25 +44,41 @@ struct Portal {
     frame: Frame,
     link: String,
     next: String,
+    is_signed_in: bool,
 }
 
-async fn form(Query(Link { link, next }): Query<Link>) -> Response {
+fn ask(Opened { link, next, .. }: Opened, is_signed_in: bool) -> Response {
     page(&Portal {
         frame: frame(),
         link,
         next,
+        is_signed_in,
     })
+}
+
+/// Whether somebody is signed in is not known here: where the link is on another site, the browser does
+/// not send the cookie.
+async fn form(Query(opened): Query<Opened>) -> Response {
+    ask(opened, false)
 }
 
 async fn enter(
     State(Console(shared)): State<Console>,
     parts: Parts,
-    Form(Link { link, next }): Form<Link>,
+    Form(opened): Form<Opened>,
 ) -> Response {
-    let shown = json!({"portal_link": link});
+    let now = Utc::now().timestamp();
+    let is_signed_in = shared.sessions.find(&parts.headers, now).is_some();
+    if is_signed_in && !opened.instead {
+        return ask(opened, true);
+    }
+    if let Err(problem) = end(&shared, &parts).await {
+        return SignIn::again(&shared.sessions, &problem);
+    }
+    let shown = json!({"portal_link": opened.link});
     match Begun::by(&shared.api, &From::of(&parts), &shown).await {
         Ok(begun) => with_cookie(
-            redirect(back_to(&next)),
+            redirect(back_to(&opened.next)),
             shared.sessions.cookie(&begun.session()),
         ),
         Err(problem) => SignIn::again(&shared.sessions, &problem),

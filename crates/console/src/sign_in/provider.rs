@@ -99,11 +99,14 @@ async fn come_back(
             begun.map(|begun| (begun.session(), next))
         }
     };
-    let shown = match answer {
-        Ok((session, next)) => with_cookie(signed_in(&next), sessions.cookie(&session)),
+    match answer {
+        Ok((session, next)) => {
+            let shown = with_cookie(signed_in(&next), sessions.cookie(&session));
+            with_cookie(shown, sessions.no_attempt_cookie())
+        }
+        // What is in the cookie may be of another tab, which comes back with it yet.
         Err(problem) => SignIn::again(sessions, &problem),
-    };
-    with_cookie(shown, sessions.no_attempt_cookie())
+    }
 }
 
 /// A page that goes on by itself. A redirect would be of the provider's making, as the browser sees
