@@ -168,6 +168,7 @@ test("a link signs its owner's people in once, with a script or without", async 
   await page.goto("/console/subscriptions");
   await page.getByRole("link", { name: "Initech's own" }).waitFor();
   await page.goto((await post("/portal-links", { owner: "hooli" }, KEY)).url);
+  await page.getByText("You are signed in already").waitFor();
   await page.getByRole("button", { name: "Continue" }).click();
   await page.getByRole("heading", { name: "Overview" }).waitFor();
   await page.goto("/console/subscriptions");
