@@ -72,15 +72,17 @@ async fn enter(
     if is_signed_in && !opened.instead {
         return ask(opened, true);
     }
+    let shown = json!({"portal_link": opened.link});
+    let begun = match Begun::by(&shared.api, &From::of(&parts), &shown).await {
+        Ok(begun) => begun,
+        Err(problem) => return SignIn::again(&shared.sessions, &problem),
+    };
+    // Only now: a link that is none signs nobody out.
     if let Err(problem) = end(&shared, &parts).await {
         return SignIn::again(&shared.sessions, &problem);
     }
-    let shown = json!({"portal_link": opened.link});
-    match Begun::by(&shared.api, &From::of(&parts), &shown).await {
-        Ok(begun) => with_cookie(
-            redirect(back_to(&opened.next)),
-            shared.sessions.cookie(&begun.session()),
-        ),
-        Err(problem) => SignIn::again(&shared.sessions, &problem),
-    }
+    with_cookie(
+        redirect(back_to(&opened.next)),
+        shared.sessions.cookie(&begun.session()),
+    )
 }

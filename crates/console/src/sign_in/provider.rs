@@ -9,7 +9,7 @@ use axum::extract::{Query, State};
 use axum::http::Method;
 use axum::http::header::LOCATION;
 use axum::http::request::Parts;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::get;
 use serde::Deserialize;
 use serde_json::json;
@@ -117,7 +117,6 @@ fn signed_in(next: &str) -> Response {
         frame: frame(),
         next,
     })
-    .into_response()
 }
 
 fn refused(detail: &str) -> Problem {
