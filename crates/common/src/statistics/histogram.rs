@@ -32,6 +32,11 @@ impl Histogram {
 
     /// Adds all that another has counted.
     pub fn merge(&mut self, other: &Self) {
+        // Most sums are of one.
+        if self.0.is_empty() {
+            self.0.clone_from(&other.0);
+            return;
+        }
         for (bucket, count) in &other.0 {
             self.add(*bucket, *count);
         }

@@ -183,7 +183,7 @@ pub async fn all(db: impl PgExecutor<'_>, span: Span) -> sqlx::Result<Vec<Row>> 
 }
 
 /// The cells of a span that belong to some keys of a family; up to `limit` of them. One look into
-/// the index a cell's time and key, however many other keys there are.
+/// the index a key, however many other keys there are.
 ///
 /// # Errors
 /// The database's; that a histogram is broken.
@@ -197,15 +197,13 @@ pub async fn of_keys(
     let stored = sqlx::query_as!(
         Stored,
         r#"
-        SELECT cell.at AS "at!", family AS "family!: Family", key AS "key!", outcome AS "outcome!",
+        SELECT at AS "at!", family AS "family!: Family", cell.key AS "key!", outcome AS "outcome!",
                failure AS "failure!", count AS "count!", attempts AS "attempts!",
                latency_us AS "latency_us!", latency AS "latency!", delay_us AS "delay_us!",
                delay AS "delay!"
-        FROM generate_series($2::timestamptz, $3::timestamptz - interval '1 microsecond',
-                             make_interval(secs => $1::int)) AS slot (begins)
-        CROSS JOIN LATERAL (
+        FROM UNNEST($5::text[]) AS wanted (key) CROSS JOIN LATERAL (
             SELECT * FROM statistics
-            WHERE step_seconds = $1 AND at = slot.begins AND family = $4 AND key = ANY($5)
+            WHERE step_seconds = $1 AND at >= $2 AND at < $3 AND family = $4 AND key = wanted.key
             OFFSET 0
         ) AS cell
         LIMIT $6
