@@ -24,6 +24,7 @@ use ring::digest::{SHA256, digest};
 use secrecy::ExposeSecret;
 
 pub use self::error::{ErrorCode, TokenError, TokenFailure};
+pub use self::request::basic;
 pub use self::response::Grant;
 pub(crate) use self::tokens::{Postponed, Renewal, Tokens};
 

@@ -43,8 +43,13 @@ pub fn of(client: &Client, now: DateTime<Utc>) -> Result<Request<Payload>, Token
     Ok(request)
 }
 
-/// Each of both is encoded before they are joined, so that neither's colon parts them.
-fn basic(client_id: &str, client_secret: &str) -> HeaderValue {
+/// The `Authorization` of a client with its secret (RFC 6749, section 2.3.1): each of both is encoded
+/// before they are joined, so that neither's colon parts them.
+///
+/// # Panics
+/// Never: what is encoded stands in a header.
+#[must_use]
+pub fn basic(client_id: &str, client_secret: &str) -> HeaderValue {
     let encoded = |text: &str| byte_serialize(text.as_bytes()).collect::<String>();
     let both = format!("{}:{}", encoded(client_id), encoded(client_secret));
     let text = format!("Basic {}", STANDARD.encode(both));

@@ -11,16 +11,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::StatusCode;
 use base64::Engine;
-use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use outbound::oauth2;
 use ring::digest;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::Semaphore;
 use url::Url;
-use url::form_urlencoded::{Serializer, byte_serialize};
+use url::form_urlencoded::Serializer;
 use utoipa::ToSchema;
 
 use super::args::OidcArgs;
@@ -249,7 +250,7 @@ impl SignIn {
         let mut authorization = None;
         if let Some(secret) = &self.client_secret {
             if takes_basic(discovery) {
-                authorization = Some(basic(&self.client_id, secret.expose_secret()));
+                authorization = Some(oauth2::basic(&self.client_id, secret.expose_secret()));
             } else {
                 form.append_pair("client_secret", secret.expose_secret());
             }
@@ -266,16 +267,6 @@ impl SignIn {
 fn takes_basic(discovery: &Discovery) -> bool {
     let methods = discovery.token_endpoint_auth_methods_supported.as_ref();
     methods.is_none_or(|all| all.iter().any(|one| one == "client_secret_basic"))
-}
-
-/// Each of both is encoded before they are joined (RFC 6749, section 2.3.1).
-fn basic(client_id: &str, client_secret: &str) -> HeaderValue {
-    let encoded = |text: &str| byte_serialize(text.as_bytes()).collect::<String>();
-    let both = format!("{}:{}", encoded(client_id), encoded(client_secret));
-    let text = format!("Basic {}", BASE64_STANDARD.encode(both));
-    let mut header = HeaderValue::try_from(text).expect("base64 stands in a header");
-    header.set_sensitive(true);
-    header
 }
 
 impl fmt::Debug for SignIn {
