@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::sum::{Sum, milliseconds, quantile};
 
@@ -38,6 +38,20 @@ pub enum Value {
     Count(u64),
     /// `null` where there is nothing to tell.
     Figure(Option<f64>),
+}
+
+/// Some of them, of one cell. An answer has up to 10,000: a map of each would cost more than it says.
+#[derive(Clone, Debug)]
+pub struct Values(pub Vec<(Measure, Value)>);
+
+impl Serialize for Values {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(
+            self.0
+                .iter()
+                .map(|(measure, value)| (measure.label(), value)),
+        )
+    }
 }
 
 impl Measure {

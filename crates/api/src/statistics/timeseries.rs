@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use super::Settings;
 use super::cells::{Cells, MAX_CELLS, Of};
-use super::measure::{Dimension, Dimensions, Measure, Measures, Value};
+use super::measure::{Dimension, Dimensions, Measure, Measures, Values};
 use super::sum::Sum;
 use crate::access::Caller;
 use crate::error::ApiError;
@@ -137,7 +137,7 @@ pub struct Point {
     /// By measure; `null` where there is nothing to tell.
     #[serde(flatten)]
     #[schema(value_type = std::collections::HashMap<String, Option<f64>>)]
-    values: BTreeMap<&'static str, Value>,
+    values: Values,
 }
 
 fn wrong(name: &str, detail: impl Into<String>) -> ApiError {
@@ -246,13 +246,13 @@ impl TimeseriesQuery {
         let failure = self.failure.as_ref().map(Text::as_str);
         let mut series: BTreeMap<_, BTreeMap<DateTime<Utc>, Sum>> = BTreeMap::new();
         let mut points = 0;
-        for row in rows {
+        for mut row in rows {
             if failure.is_some_and(|failure| failure != row.key.failure) {
                 continue;
             }
             let by_key = self.has(Dimension::SubscriptionId) || self.has(Dimension::City);
             let at = (
-                by_key.then(|| (row.key.family, row.key.key.clone())),
+                by_key.then(|| (row.key.family, std::mem::take(&mut row.key.key))),
                 self.has(Dimension::Failure)
                     .then(|| row.key.failure.clone()),
             );
@@ -288,7 +288,7 @@ impl TimeseriesQuery {
             let measures = self.measures.0.iter();
             Point {
                 at: *at,
-                values: measures.map(|it| (it.label(), it.of(sum))).collect(),
+                values: Values(measures.map(|it| (*it, it.of(sum))).collect()),
             }
         };
         sums.iter().map(point).collect()

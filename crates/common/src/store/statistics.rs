@@ -194,14 +194,12 @@ pub async fn of_keys(
     keys: &[String],
     limit: i64,
 ) -> sqlx::Result<Vec<Row>> {
-    let stored = sqlx::query_as!(
-        Stored,
+    let stored = sqlx::query!(
         r#"
-        SELECT at AS "at!", family AS "family!: Family", cell.key AS "key!", outcome AS "outcome!",
-               failure AS "failure!", count AS "count!", attempts AS "attempts!",
-               latency_us AS "latency_us!", latency AS "latency!", delay_us AS "delay_us!",
-               delay AS "delay!"
-        FROM UNNEST($5::text[]) AS wanted (key) CROSS JOIN LATERAL (
+        SELECT place AS "place!", at AS "at!", outcome AS "outcome!", failure AS "failure!",
+               count AS "count!", attempts AS "attempts!", latency_us AS "latency_us!",
+               latency AS "latency!", delay_us AS "delay_us!", delay AS "delay!"
+        FROM UNNEST($5::text[]) WITH ORDINALITY AS wanted (key, place) CROSS JOIN LATERAL (
             SELECT * FROM statistics
             WHERE step_seconds = $1 AND at >= $2 AND at < $3 AND family = $4 AND key = wanted.key
             OFFSET 0
@@ -214,10 +212,29 @@ pub async fn of_keys(
         family as Family,
         keys,
         limit,
-    )
-    .fetch_all(db)
-    .await?;
-    rows(stored)
+    );
+    let stored = stored.map(|cell| Stored {
+        // What was asked for need not come back with each of thousands of cells.
+        family,
+        key: key_at(keys, cell.place),
+        at: cell.at,
+        outcome: cell.outcome,
+        failure: cell.failure,
+        count: cell.count,
+        attempts: cell.attempts,
+        latency_us: cell.latency_us,
+        latency: cell.latency,
+        delay_us: cell.delay_us,
+        delay: cell.delay,
+    });
+    rows(stored.fetch_all(db).await?)
+}
+
+/// The key at a place, the first being 1.
+fn key_at(keys: &[String], place: i64) -> String {
+    let before = usize::try_from(place - 1).ok();
+    let key = before.and_then(|before| keys.get(before));
+    key.expect("a place is among those that were given").clone()
 }
 
 /// The cells of a span that belong to any key of some families; up to `limit` of them.
