@@ -171,7 +171,8 @@ impl Sender {
         };
         let refused = |attempt: &Attempt| attempt.status == Some(StatusCode::UNAUTHORIZED.as_u16());
         let deadline = started_at + target.timeout;
-        let authorized = self.authorized(client, deadline, post, refused);
+        // Boxed: it holds two POSTs, and every attempt's future would have room for them.
+        let authorized = Box::pin(self.authorized(client, deadline, post, refused));
         authorized
             .await
             .unwrap_or_else(|Postponed { after, failure }| {

@@ -35,7 +35,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use traces::Traces;
 use uuid::Uuid;
 
-use self::flight::{Flight, Flying};
+use self::flight::{Flight, Flying, Landed};
 use self::gates::Known;
 use self::ownership::Ownership;
 use self::replays::Replay;
@@ -45,6 +45,7 @@ use crate::delivery::Lease;
 use crate::event::{Kind, Record};
 use crate::fan_out::Index;
 use crate::lanes::{Lanes, Limits};
+use crate::meters::Meters;
 use crate::observe;
 use crate::reader::{Command, Read};
 use crate::recorder::{Entry, Positions};
@@ -57,6 +58,9 @@ const TICK: Duration = Duration::from_millis(100);
 
 /// How many entries are handed to the recorder at once, and records taken at once.
 const BATCH: usize = 256;
+
+/// How many attempts that ended are looked at before lanes have their next turns.
+const LANDINGS: usize = 64;
 
 /// What the consumer tells of its partitions.
 #[derive(Debug)]
@@ -172,7 +176,9 @@ pub struct Settings {
 #[derive(Debug)]
 pub struct Engine {
     settings: Settings,
-    sender: Sender,
+    /// Shared, since a sender is many handles, and each attempt takes one of its own.
+    sender: Arc<Sender>,
+    meters: Meters,
     budget: Budget,
     recorder: mpsc::Sender<Entry>,
     index: Index,
@@ -211,7 +217,8 @@ impl Engine {
             lanes: Lanes::new(settings.limits),
             flight: Flight::new(settings.slow),
             settings,
-            sender,
+            sender: Arc::new(sender),
+            meters: Meters::new(),
             budget,
             recorder,
             index: Index::default(),
@@ -257,9 +264,7 @@ impl Engine {
                     permits.zip(self.outbox.drain(..waiting)).for_each(|(permit, entry)| permit.send(entry));
                 }
                 ended = self.flight.next(), if !self.flight.is_empty() => {
-                    if let Some((flying, attempt)) = ended? {
-                        self.finish(flying, attempt);
-                    }
+                    self.land(ended?)?;
                 }
                 Some(change) = inputs.changes.recv() => self.change(change),
                 Some(pending) = inputs.pending.recv() => self.pending(pending),
@@ -298,6 +303,27 @@ impl Engine {
         }
         if self.outbox.is_empty() {
             self.plan();
+        }
+    }
+
+    /// What ended, and what else has by now: to look at all inputs after each, and to hand outcomes
+    /// on one by one, costs more than what is to be done for one.
+    fn land(&mut self, first: Option<Landed>) -> anyhow::Result<()> {
+        let mut ended = first;
+        for _ in 1..LANDINGS {
+            self.finish_landed(ended);
+            ended = match self.flight.try_next()? {
+                Some(next) => next,
+                None => return Ok(()),
+            };
+        }
+        self.finish_landed(ended);
+        Ok(())
+    }
+
+    fn finish_landed(&mut self, ended: Option<Landed>) {
+        if let Some((flying, attempt)) = ended {
+            self.finish(flying, attempt);
         }
     }
 

@@ -24,6 +24,7 @@ pub mod filtered;
 pub mod follower;
 pub mod lanes;
 pub mod maintenance;
+pub mod meters;
 pub mod observe;
 pub mod open_files;
 pub mod operations;

@@ -41,6 +41,7 @@ use self::stretches::Stretches;
 use self::transaction::Flush;
 use crate::delivery::Ticket;
 use crate::event::Kind;
+use crate::meters::ByLabel;
 use crate::observe;
 use crate::store::statistics_deltas::Delta;
 use crate::stretches::Key;
@@ -148,6 +149,7 @@ pub struct Recorder {
     stretches: Stretches,
     circuits: Circuits,
     statistics: Statistics,
+    outcomes: ByLabel,
     /// Taken from the channel and not looked at yet.
     inbox: VecDeque<Entry>,
     settled: Vec<Settled>,
@@ -172,6 +174,7 @@ impl Recorder {
             partitions: Partitions::default(),
             stretches: Stretches::default(),
             circuits: Circuits::default(),
+            outcomes: ByLabel::new(observe::OUTCOMES, "outcome"),
             inbox: VecDeque::new(),
             settled: Vec::new(),
             malformed: Vec::new(),
@@ -383,7 +386,7 @@ impl Recorder {
         let now = Instant::now();
         for settled in self.settled.drain(..) {
             self.statistics.count(&settled, now);
-            observed::outcome(settled.outcome);
+            self.outcomes.count(settled.outcome.label());
         }
         counter!(observe::MALFORMED).increment(self.malformed.len() as u64);
         self.malformed.clear();

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use chrono::Utc;
-use metrics::{counter, histogram};
-use outbound::{Attempt, Verdict};
+use outbound::Attempt;
 use tokio::time::Instant;
 use traces::Span;
 use tracing::Instrument;
@@ -12,7 +11,6 @@ use tracing::Instrument;
 use super::{Engine, Flying};
 use crate::delivery::{Delivery, Outcome, Source};
 use crate::lanes::Turn;
-use crate::observe;
 use crate::recorder::{Entry, Settled};
 use crate::spans;
 use crate::subscription::Subscription;
@@ -87,7 +85,8 @@ impl Engine {
         let own = subscription.policy.schedule.as_ref();
         let schedule = own.unwrap_or(&self.settings.schedule);
         let outcome = Outcome::of(attempt.verdict, made, schedule, rand::random());
-        observe_attempt(&delivery, &attempt, outcome);
+        self.meters.observe(&delivery, &attempt);
+        tell_dead(&delivery, &attempt, outcome);
         self.heed(&subscription, &attempt, changed);
         self.keep_order(&subscription, &delivery, outcome);
         if matches!(delivery.source, Source::CatchUp) {
@@ -204,27 +203,7 @@ fn is_too_old(subscription: &Subscription, delivery: &Delivery) -> bool {
     age.to_std().is_ok_and(|age| age > max_age)
 }
 
-fn observe_delivered(delivery: &Delivery) {
-    if delivery.attempts == 0 {
-        histogram!(observe::DELIVERY_SECONDS).record(delivery.queued_at.elapsed());
-    }
-    if let Some(published_at) = delivery.event.published_at {
-        // Where the broker's clock is ahead of ours, it was at once.
-        let passed = (Utc::now() - published_at).to_std().unwrap_or_default();
-        histogram!(observe::PUBLISH_TO_DELIVERED).record(passed);
-    }
-}
-
-fn observe_attempt(delivery: &Delivery, attempt: &Attempt, outcome: Outcome) {
-    counter!(observe::ATTEMPTS, "verdict" => attempt.verdict.label()).increment(1);
-    histogram!(observe::ATTEMPT_SECONDS).record(attempt.latency);
-    if attempt.connection.is_some() {
-        let used = if attempt.reused { "reused" } else { "opened" };
-        counter!(observe::CONNECTIONS, "use" => used).increment(1);
-    }
-    if attempt.verdict == Verdict::Delivered {
-        observe_delivered(delivery);
-    }
+fn tell_dead(delivery: &Delivery, attempt: &Attempt, outcome: Outcome) {
     if let Outcome::DeadLettered { reason } = outcome {
         tracing::warn!(
             event.id = delivery.event.id,

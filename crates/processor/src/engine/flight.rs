@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use outbound::{Attempt, Failure};
-use tokio::task::{Id, JoinSet};
+use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -25,6 +25,9 @@ pub struct Flying {
     pub is_slow: bool,
     abort: tokio::task::AbortHandle,
 }
+
+/// One that has ended, and how.
+pub type Landed = (Flying, Attempt);
 
 /// All of them.
 #[derive(Debug)]
@@ -88,12 +91,30 @@ impl Flight {
     ///
     /// # Errors
     /// That an attempt panicked.
-    pub async fn next(&mut self) -> anyhow::Result<Option<(Flying, Attempt)>> {
+    pub async fn next(&mut self) -> anyhow::Result<Option<Landed>> {
         match self.tasks.join_next_with_id().await {
             None => Ok(None),
-            Some(Ok((id, attempt))) => Ok(self.land(id).map(|flying| (flying, attempt))),
-            Some(Err(error)) if error.is_cancelled() => Ok(None),
-            Some(Err(error)) => Err(error).context("an attempt ended badly"),
+            Some(ended) => self.landed(ended),
+        }
+    }
+
+    /// The next that has ended by now, as [`Flight::next`] says it; `None` where none has.
+    ///
+    /// # Errors
+    /// That an attempt panicked.
+    pub fn try_next(&mut self) -> anyhow::Result<Option<Option<Landed>>> {
+        let ended = self.tasks.try_join_next_with_id();
+        ended.map(|ended| self.landed(ended)).transpose()
+    }
+
+    fn landed(
+        &mut self,
+        ended: Result<(Id, Attempt), JoinError>,
+    ) -> anyhow::Result<Option<Landed>> {
+        match ended {
+            Ok((id, attempt)) => Ok(self.land(id).map(|flying| (flying, attempt))),
+            Err(error) if error.is_cancelled() => Ok(None),
+            Err(error) => Err(error).context("an attempt ended badly"),
         }
     }
 

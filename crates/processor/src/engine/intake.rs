@@ -7,7 +7,6 @@ use bytes::Bytes;
 use common::event::trace_id;
 use common::store::circuits::Circuit;
 use common::store::pending_deliveries::Claimed;
-use metrics::counter;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -17,7 +16,6 @@ use super::{Change, Engine, Pending, Room};
 use crate::delivery::{DELIVERY_BYTES, Delivery, Lease, Outcome, Source, Ticket};
 use crate::event::{self, Event, Record, Subject};
 use crate::filtered::Filtered;
-use crate::observe;
 use crate::recorder::{Entry, NoEvent};
 use crate::spans;
 use crate::subscription::Subscription;
@@ -29,7 +27,7 @@ impl Engine {
         if self.ownership.epoch(record.partition) != Some(record.epoch) {
             return;
         }
-        counter!(observe::EVENTS).increment(1);
+        self.meters.count_event();
         self.ownership.see(record.partition, record.offset);
         match event::read(&record, &self.settings.topic, self.settings.kind) {
             Ok((id, subject)) => self.queue_for_all(record, id, &subject),

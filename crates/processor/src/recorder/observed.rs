@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use metrics::{counter, histogram};
+use metrics::histogram;
 use traces::Traces;
 
 use super::Settled;
-use crate::delivery::Outcome;
 use crate::{observe, spans};
 
 /// A flush, which took so long with all its tries.
@@ -18,9 +17,4 @@ pub fn flush(traces: &Traces, settled: &[Settled], took: Duration) {
     if traces.is_on() {
         spans::flushed(traces, settled, took);
     }
-}
-
-/// What became of a delivery.
-pub fn outcome(outcome: Outcome) {
-    counter!(observe::OUTCOMES, "outcome" => outcome.label()).increment(1);
 }
