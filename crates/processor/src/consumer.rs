@@ -49,6 +49,13 @@ const COMMIT_INTERVAL: Duration = Duration::from_secs(1);
 const ASK_INTERVAL: Duration = Duration::from_secs(1);
 const ASK_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// Nothing is fetched while something lies in the client's queue, nor for this long after it was seen
+/// there. So where nothing comes a fetch waits at the broker and brings the next record at once, and
+/// under load each brings what came meanwhile: one a record costs the broker more than the processor
+/// takes for its deliveries. A fetch brings up to 1 MiB a partition, so a full topic is no slower.
+const FETCH_BELOW: &str = "1";
+const FETCH_BACKOFF_MS: &str = "5";
+
 /// What a record costs besides its value, in bytes.
 const RECORD_BYTES: usize = 256;
 
@@ -111,8 +118,8 @@ impl Consumer {
             .set("topic.metadata.refresh.interval.ms", "5000")
             .set("queued.max.messages.kbytes", "16384")
             .set("statistics.interval.ms", lag::INTERVAL_MS)
-            // The default of 1000 starves a small queue.
-            .set("fetch.queue.backoff.ms", "10");
+            .set("queued.min.messages", FETCH_BELOW)
+            .set("fetch.queue.backoff.ms", FETCH_BACKOFF_MS);
         let client = BaseConsumer::from_config_and_context(&config, ownership)
             .context("configuring the Kafka consumer")?;
         Ok(Self {

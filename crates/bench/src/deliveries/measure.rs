@@ -30,6 +30,10 @@ const LOOK: Duration = Duration::from_millis(20);
 /// How long nothing may arrive before what is missing is missing.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// How long events are published before latencies count: a broker that has just been started compiles
+/// its way for single events meanwhile, which takes half a processor.
+const WARM_UP_SECONDS: u64 = 5;
+
 /// The load under which latencies are measured, as a part of the throughput.
 const PART: u64 = 2;
 
@@ -199,8 +203,8 @@ impl Bench {
         let timetable = Timetable {
             began_at: now_micros() + u64::try_from(RUN_UP.as_micros())?,
             rate,
-            measured_from: rate,
-            events: rate * (1 + self.latency.as_secs()),
+            measured_from: rate * WARM_UP_SECONDS,
+            events: rate * (WARM_UP_SECONDS + self.latency.as_secs()),
         };
         let watched = self.watched(scene, processor)?;
         let before = Look::now(&watched, 0)?;
