@@ -10,9 +10,11 @@
 pub mod case;
 pub mod ceiling;
 pub mod costs;
+pub mod drain;
 pub mod figures;
 pub mod goals;
 pub mod measure;
 pub mod sink;
+pub mod sink_process;
 pub mod table;
 pub mod taken;

@@ -14,6 +14,7 @@ pub mod catch_up;
 pub mod columns;
 pub mod deliveries;
 pub mod figures;
+pub mod json;
 pub mod kind;
 pub mod load;
 pub mod manners;

@@ -52,10 +52,48 @@ pub fn cpu_time_of_all(pid: u32) -> anyhow::Result<Duration> {
 /// # Errors
 /// That it is gone.
 pub fn peak_memory_mib(pid: u32) -> anyhow::Result<u64> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).context("reading /proc")?;
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kib = peak.context("VmHWM")?.trim().trim_end_matches(" kB");
-    Ok(kib.parse::<u64>()? / 1024)
+    Ok(peak_memory(pid)? / (1024 * 1024))
+}
+
+/// The most that was resident in it since [`forget_peak`], or ever, in bytes.
+///
+/// # Errors
+/// That it is gone.
+pub fn peak_memory(pid: u32) -> anyhow::Result<u64> {
+    Ok(status(pid, "VmHWM:")? * 1024)
+}
+
+/// From now on the most that was resident in it is what is resident now (proc(5), `clear_refs`).
+///
+/// # Errors
+/// That it is gone, or another user's.
+pub fn forget_peak(pid: u32) -> anyhow::Result<()> {
+    fs::write(format!("/proc/{pid}/clear_refs"), "5").context("forgetting a peak")
+}
+
+/// How much memory is resident in a process, in bytes.
+///
+/// # Errors
+/// That it is gone.
+pub fn resident_memory(pid: u32) -> anyhow::Result<u64> {
+    Ok(status(pid, "VmRSS:")? * 1024)
+}
+
+/// How many threads a process has.
+///
+/// # Errors
+/// That it is gone.
+pub fn threads(pid: u32) -> anyhow::Result<u64> {
+    status(pid, "Threads:")
+}
+
+/// How many files a process has open, sockets among them.
+///
+/// # Errors
+/// That it is gone, or another user's.
+pub fn open_files(pid: u32) -> anyhow::Result<u64> {
+    let files = fs::read_dir(format!("/proc/{pid}/fd")).context("reading /proc")?;
+    Ok(u64::try_from(files.count())?)
 }
 
 /// How much processor time all processes of the machine together have had, and how much there was.
@@ -86,6 +124,11 @@ impl Machine {
             busy: time(all - idle),
             all: time(all),
         })
+    }
+
+    /// Of what there was until `later`, what was in use, in percent.
+    pub fn busy_percent(&self, later: &Self) -> f64 {
+        self.others_percent(later, Duration::ZERO)
     }
 
     /// Of what there was until `later`, what others than those had who took `ours`, in percent.
@@ -165,6 +208,14 @@ fn pids() -> impl Iterator<Item = u32> {
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }
 
+/// A number of `/proc/*/status`; memory is in KiB there.
+fn status(pid: u32, name: &str) -> anyhow::Result<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).context("reading /proc")?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
+    let number = line.and_then(|line| line.split_whitespace().next());
+    Ok(number.with_context(|| name.to_owned())?.parse()?)
+}
+
 /// The fields after the name.
 fn stat(pid: u32) -> anyhow::Result<Vec<String>> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).context("reading /proc")?;
@@ -193,8 +244,20 @@ mod tests {
         };
         let percent = at(10, 100).others_percent(&at(16, 108), Duration::from_secs(4));
         assert!((percent - 25.0).abs() < 1e-9);
+        let percent = at(10, 100).busy_percent(&at(16, 108));
+        assert!((percent - 75.0).abs() < 1e-9);
         Machine::now().unwrap();
         assert!(description().contains("Linux"));
+    }
+
+    #[test]
+    fn an_open_file_is_counted() {
+        let own = std::process::id();
+        let files: Vec<_> = (0..100)
+            .map(|_| fs::File::open("/dev/null").unwrap())
+            .collect();
+        assert!(open_files(own).unwrap() >= 100);
+        drop(files);
     }
 
     #[test]
@@ -204,7 +267,9 @@ mod tests {
         while cpu_time_of_all(std::process::id()).unwrap() == before {
             sum = (0..100_000_u64).fold(sum, u64::wrapping_add);
         }
-        assert!(peak_memory_mib(std::process::id()).unwrap() > 0);
+        let own = std::process::id();
+        assert!(resident_memory(own).unwrap() > 0 && peak_memory_mib(own).unwrap() > 0);
+        assert!(threads(own).unwrap() > 0);
         assert!(cpu_time(u32::MAX).is_err());
     }
 }

@@ -1,12 +1,8 @@
-//! The table and the file. Pure, but for writing the file.
+//! The table. Pure.
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs::File;
-use std::io::BufWriter;
-use std::path::Path;
 
-use anyhow::Context;
 use serde::Serialize;
 
 use crate::behind::Behind;
@@ -194,15 +190,6 @@ impl Report {
         };
         let is_near = row.ratio().is_some_and(|ratio| ratio <= GOAL_P99_RATIO);
         healthy.in_time_percent >= GOAL_IN_TIME_PERCENT && (is_near || row.share_bad_percent == 0)
-    }
-
-    /// Writes it as JSON.
-    ///
-    /// # Errors
-    /// That the file cannot be written.
-    pub fn write(&self, path: &Path) -> anyhow::Result<()> {
-        let file = File::create(path).with_context(|| format!("creating {}", path.display()))?;
-        serde_json::to_writer_pretty(BufWriter::new(file), self).context("writing the report")
     }
 }
 

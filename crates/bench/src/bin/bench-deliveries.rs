@@ -8,7 +8,7 @@ use anyhow::{Context, ensure};
 use bench::deliveries::case::Choice;
 use bench::deliveries::measure::Bench;
 use bench::deliveries::table::Report;
-use bench::processes;
+use bench::{json, processes};
 use clap::{Parser, value_parser};
 
 /// Measures how many deliveries a second there are, what each costs, and how late they are.
@@ -72,7 +72,7 @@ async fn main() -> anyhow::Result<()> {
         }
     }
     let file = config.directory.join("bench-deliveries.json");
-    report.write(&file)?;
+    json::write(&file, &report)?;
     print!("\n{report}");
     println!("also in {}", file.display());
     ensure!(report.is_complete(), "deliveries are missing");

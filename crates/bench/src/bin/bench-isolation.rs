@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Context;
 use bench::case::{Case, Since, cases};
 use bench::figures::Latencies;
+use bench::json;
 use bench::kind::Kind;
 use bench::report::{Report, Row};
 use bench::run::Run;
@@ -81,7 +82,7 @@ async fn main() -> anyhow::Result<()> {
         report.behind = Some(behind.context("the case of one far behind")?);
     }
     let file = config.directory.join("bench-isolation.json");
-    report.write(&file)?;
+    json::write(&file, &report)?;
     print!("\n{report}");
     println!("also in {}", file.display());
     Ok(())

@@ -6,13 +6,14 @@ use serde::Serialize;
 use tokio::time::Instant;
 use url::Url;
 
+use super::sink_process::SinkProcess;
 use crate::processes;
-use crate::program::{Processor, Ruled};
+use crate::program::Processor;
 
 /// Something of each process; of servers that cannot be seen nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Costs<T> {
-    /// The processor.
+    /// The processor, or all of them.
     pub processor: T,
     /// The sink.
     pub sink: T,
@@ -32,12 +33,14 @@ pub struct Drained {
     /// How much of the machine's processor time all others had meanwhile, in percent; nothing where a
     /// server cannot be seen.
     pub others_percent: Option<f64>,
+    /// How much of it was in use by all.
+    pub busy_percent: f64,
 }
 
 /// The processes that a delivery costs time, by their ids, as far as they can be seen.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Watched {
-    processor: u32,
+    processors: Vec<u32>,
     sink: u32,
     postgres: Option<u32>,
     kafka: Option<u32>,
@@ -47,10 +50,10 @@ impl Watched {
     /// Finds the servers by their ports.
     ///
     /// # Errors
-    /// That the processor or the sink is gone.
+    /// That a processor or the sink is gone.
     pub fn find(
-        processor: &Processor,
-        sink: &Ruled,
+        processors: &[Processor],
+        sink: &SinkProcess,
         (database_url, brokers): (&str, &str),
     ) -> anyhow::Result<Self> {
         let at = |url: &str, default| -> Option<u32> {
@@ -59,7 +62,10 @@ impl Watched {
         };
         let broker = brokers.split(',').next().unwrap_or_default();
         Ok(Self {
-            processor: processor.pid()?,
+            processors: processors
+                .iter()
+                .map(Processor::pid)
+                .collect::<Result<_, _>>()?,
             sink: sink.pid()?,
             postgres: at(database_url, 5432),
             kafka: at(&format!("kafka://{broker}"), 9092),
@@ -85,11 +91,13 @@ impl Look {
     /// That one of the processes is gone.
     pub fn now(watched: &Watched, count: usize) -> anyhow::Result<Self> {
         let all = |pid: Option<u32>| pid.map(processes::cpu_time_of_all).transpose();
+        let processors = watched.processors.iter();
+        let processors = processors.map(|pid| processes::cpu_time(*pid));
         Ok(Self {
             at: Instant::now(),
             count,
             costs: Costs {
-                processor: processes::cpu_time(watched.processor)?,
+                processor: processors.sum::<anyhow::Result<Duration>>()?,
                 sink: processes::cpu_time(watched.sink)?,
                 postgres: all(watched.postgres)?,
                 kafka: all(watched.kafka)?,
@@ -123,6 +131,7 @@ impl Look {
                 kafka: spent.kafka.map(micros),
             },
             others_percent: whole.map(busy),
+            busy_percent: self.machine.busy_percent(&later.machine),
         })
     }
 }

@@ -60,6 +60,7 @@ pub(super) mod tests {
                     kafka: None,
                 },
                 others_percent: None,
+                busy_percent: 90.0,
             },
             latency: Latency {
                 at_per_second: 10_000,

@@ -1,34 +1,25 @@
 //! Runs a case.
 
 use std::path::{Path, PathBuf};
+use std::slice::{from_mut, from_ref};
 use std::time::Duration;
 
 use anyhow::Context;
-use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 use super::case::{Case, Scheme, address, log_name};
 use super::ceiling::Posts;
 use super::costs::{Drained, Look, Watched};
+use super::drain::{AllOr, Drain};
 use super::figures::{Figures, Latency, Percentiles, Result, Run};
-use super::sink::{COUNT, FORGET, Listening, REPORT};
-use super::taken::{Deliveries, Taken};
+use super::sink::Listening;
+use super::sink_process::SinkProcess;
 use crate::backlog;
 use crate::figures::Timetable;
 use crate::load::{Load, city, now_micros, payload};
-use crate::program::{Processor, Ruled};
+use crate::program::Processor;
 use crate::run::{RUN_UP, processor};
 use crate::stage::Stage;
-
-/// What is measured of a drain: neither its beginning nor its end.
-const FROM_PERCENT: usize = 10;
-const TO_PERCENT: usize = 90;
-
-/// Between two looks at how far it is.
-const LOOK: Duration = Duration::from_millis(20);
-
-/// How long nothing may arrive before what is missing is missing.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How long events are published before latencies count: a broker that has just been started compiles
 /// its way for single events meanwhile, which takes half a processor.
@@ -62,13 +53,10 @@ pub struct Bench {
 struct Scene {
     case: Case,
     stage: Stage,
-    sink: Ruled,
+    sink: SinkProcess,
     urls: Vec<String>,
     certificate: Option<PathBuf>,
 }
-
-/// Something, or how many deliveries never came.
-type AllOr<T> = std::result::Result<T, usize>;
 
 impl Bench {
     /// Runs a case, with another build of the processor if there is one to compare.
@@ -84,7 +72,7 @@ impl Bench {
             length: self.ceiling,
         };
         let ceiling = posts.ceiling().await.context("the bare loops")?;
-        scene.sink.ask(FORGET).await?;
+        scene.sink.forget().await?;
         let events = u64::try_from(case.events(self.deliveries))?;
         fill(&scene, events).await?;
         let mut processor = self.processor(&scene, before)?;
@@ -97,7 +85,7 @@ impl Bench {
             Ok(drained) => drained,
             Err(count) => return Ok(missing(count)),
         };
-        scene.sink.ask(FORGET).await?;
+        scene.sink.forget().await?;
         let (latency, again) = match self
             .latency(&mut scene, &processor, drained.per_second)
             .await?
@@ -124,10 +112,8 @@ impl Bench {
 
     async fn scene(&self, case: Case) -> anyhow::Result<Scene> {
         let stage = Stage::new(&self.server, &self.brokers).await?;
-        let tls = (case.scheme == Scheme::Https).then(|| "--tls".to_owned());
-        let arguments: Vec<String> = tls.into_iter().collect();
-        let (sink, listening) = Ruled::start("bench-sink", &arguments).await?;
-        let Listening { port, certificate } = serde_json::from_str(&listening)?;
+        let sink = SinkProcess::start(case.scheme == Scheme::Https).await?;
+        let Listening { port, certificate } = sink.listening.clone();
         let certificate = certificate.map(|pem| {
             let file = self.directory.join(format!("{}.pem", Uuid::new_v4()));
             std::fs::write(&file, pem).context("writing a certificate")?;
@@ -164,29 +150,20 @@ impl Bench {
         processor: &mut Processor,
         events: u64,
     ) -> anyhow::Result<AllOr<(Drained, usize)>> {
-        let fan_out = scene.case.fan_out;
-        let wanted = usize::try_from(events)? * fan_out;
-        let watched = self.watched(scene, processor)?;
-        let mut looks = Vec::new();
-        for percent in [FROM_PERCENT, TO_PERCENT] {
-            let count = scene.until_arrived(wanted * percent / 100).await?;
-            looks.push(Look::now(&watched, count)?);
-            processor.check()?;
-        }
-        scene.until_arrived(wanted).await?;
-        let taken = scene.taken().await?;
-        let missing = taken.missing(DRAINED_FROM..DRAINED_FROM + events, fan_out);
-        if missing > 0 {
-            return Ok(Err(missing));
-        }
-        let drained = looks[0].until(&looks[1]).context(
-            "all came between two looks: more deliveries are needed to measure anything",
-        )?;
-        Ok(Ok((drained, taken.repeated)))
+        let drain = Drain {
+            events: DRAINED_FROM..DRAINED_FROM + events,
+            fan_out: scene.case.fan_out,
+            watched: self.watched(scene, processor)?,
+        };
+        drain.run(&mut scene.sink, from_mut(processor)).await
     }
 
     fn watched(&self, scene: &Scene, processor: &Processor) -> anyhow::Result<Watched> {
-        Watched::find(processor, &scene.sink, (&self.server, &self.brokers))
+        Watched::find(
+            from_ref(processor),
+            &scene.sink,
+            (&self.server, &self.brokers),
+        )
     }
 
     /// Publishes on a timetable, at half of what was drained a second. Also how many arrived twice.
@@ -210,9 +187,9 @@ impl Bench {
         let before = Look::now(&watched, 0)?;
         load.publish(&timetable).await?;
         let wanted = usize::try_from(timetable.events)? * case.fan_out;
-        let count = scene.until_arrived(wanted).await?;
+        let count = scene.sink.until_arrived(wanted).await?;
         let meanwhile = before.until(&Look::now(&watched, count)?);
-        let deliveries = scene.taken().await?;
+        let deliveries = scene.sink.taken().await?;
         let missing = deliveries.missing(0..timetable.events, case.fan_out);
         if missing > 0 {
             return Ok(Err(missing));
@@ -252,30 +229,4 @@ async fn fill(scene: &Scene, events: u64) -> anyhow::Result<()> {
 )]
 fn rate(per_second: f64, fan_out: usize) -> u64 {
     (per_second as u64 / PART / fan_out as u64).max(1)
-}
-
-impl Scene {
-    async fn count(&mut self) -> anyhow::Result<usize> {
-        Ok(self.sink.ask(COUNT).await?.parse()?)
-    }
-
-    async fn taken(&mut self) -> anyhow::Result<Deliveries> {
-        let taken: Vec<Taken> = serde_json::from_str(&self.sink.ask(REPORT).await?)?;
-        Ok(Deliveries::of(&taken))
-    }
-
-    /// Waits until so many have arrived, or none has for long: how many have.
-    async fn until_arrived(&mut self, wanted: usize) -> anyhow::Result<usize> {
-        let mut last = (0, Instant::now());
-        loop {
-            let count = self.count().await?;
-            if count >= wanted || (count == last.0 && last.1.elapsed() > PATIENCE) {
-                return Ok(count);
-            }
-            if count > last.0 {
-                last = (count, Instant::now());
-            }
-            sleep(LOOK).await;
-        }
-    }
 }

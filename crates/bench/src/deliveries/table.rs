@@ -1,11 +1,7 @@
-//! The table and the file: a column a case, a line a figure. Pure, but for writing the file.
+//! The table: a column a case, a line a figure. Pure.
 
 use std::fmt;
-use std::fs::File;
-use std::io::BufWriter;
-use std::path::Path;
 
-use anyhow::Context;
 use serde::Serialize;
 
 use super::case::{BASE, Case, log_name, shown_kilobytes};
@@ -200,16 +196,6 @@ impl Report {
     /// Whether nothing is missing in any of its runs.
     pub fn is_complete(&self) -> bool {
         self.columns().iter().all(|column| column.missing() == 0)
-    }
-
-    /// Writes it as JSON.
-    ///
-    /// # Errors
-    /// That the file cannot be written.
-    pub fn write(&self, file: &Path) -> anyhow::Result<()> {
-        let writing = || format!("writing {}", file.display());
-        let out = BufWriter::new(File::create(file).with_context(writing)?);
-        serde_json::to_writer_pretty(out, self).with_context(writing)
     }
 }
 
