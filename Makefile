@@ -2,7 +2,8 @@
 
 .DEFAULT_GOAL := help
 .PHONY: help infra-start infra-stop infra-status run-system run-api run-processor run-webhook \
-	demo test test-console bench bench-console bench-isolation bench-record bench-stats sqlx-check fmt lint ci
+	demo test test-console bench bench-console bench-isolation bench-record bench-scale bench-stats \
+	sqlx-check fmt lint ci
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +50,9 @@ bench-isolation: ## Measure what bad receivers, and one far behind, cost the oth
 
 bench-record: ## What recording a delivery costs Postgres, beside what it was before
 	@scripts/bench-record
+
+bench-scale: ## Measure what more subscriptions, a fan-out to all and more replicas change (ARGS="--help")
+	@scripts/bench scale $(ARGS)
 
 bench-stats: ## Measure what the statistics cost, to ask for and to count (ARGS="--attempts 10000000 --plans")
 	@scripts/bench stats $(ARGS)

@@ -5,7 +5,8 @@
 //! behind. Its figures compare cases of
 //! one run with each other: the machine, and who else works on it, are the same for all of them.
 //! `bench-deliveries` asks how many deliveries a second there are, and what one costs; `bench-stats`
-//! what the statistics cost.
+//! what the statistics cost; `bench-scale` what more subscriptions, more who want an event, and more
+//! replicas change.
 
 pub mod backlog;
 pub mod behind;
@@ -23,5 +24,6 @@ pub mod program;
 pub mod receiver;
 pub mod report;
 pub mod run;
+pub mod scale;
 pub mod stage;
 pub mod statistics;
