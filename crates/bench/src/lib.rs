@@ -6,7 +6,7 @@
 //! one run with each other: the machine, and who else works on it, are the same for all of them.
 //! `bench-deliveries` asks how many deliveries a second there are, and what one costs; `bench-stats`
 //! what the statistics cost; `bench-scale` what more subscriptions, more who want an event, and more
-//! replicas change.
+//! replicas change; `bench-soak` what does not stay as it is under a steady load.
 
 pub mod backlog;
 pub mod behind;
@@ -25,5 +25,6 @@ pub mod receiver;
 pub mod report;
 pub mod run;
 pub mod scale;
+pub mod soak;
 pub mod stage;
 pub mod statistics;

@@ -83,12 +83,16 @@ impl Load {
         self.producer
             .flush(FLUSH_TIMEOUT)
             .context("waiting for the broker")?;
-        let taken = self.acknowledged.lock().len();
         ensure!(
-            u64::try_from(taken)? == timetable.events,
+            u64::try_from(self.taken())? == timetable.events,
             "the broker refused events"
         );
         Ok(())
+    }
+
+    /// How many events the broker has taken.
+    pub fn taken(&self) -> usize {
+        self.acknowledged.lock().len()
     }
 
     /// When each event was acknowledged, by its number, in microseconds since the Unix epoch.

@@ -102,12 +102,14 @@ impl Run {
         })
     }
 
-    fn is_healthy(&self, case: &Case, event: u64) -> bool {
+    /// Whether an event's receiver is healthy.
+    pub(crate) fn is_healthy(&self, case: &Case, event: u64) -> bool {
         let event = usize::try_from(event).unwrap_or(usize::MAX);
         case.badness(event % self.subscriptions).is_none()
     }
 
-    fn urls(&self, case: &Case, receiver: &Receiver) -> Vec<String> {
+    /// Each subscription's endpoint.
+    pub(crate) fn urls(&self, case: &Case, receiver: &Receiver) -> Vec<String> {
         let url = |n| {
             let port = case
                 .badness(n)
@@ -187,7 +189,8 @@ async fn remains(
     })
 }
 
-async fn until_arrived(receiver: &mut Receiver, healthy: usize) -> anyhow::Result<()> {
+/// Waits until so many events have arrived at healthy receivers, or the time for that is over.
+pub(crate) async fn until_arrived(receiver: &mut Receiver, healthy: usize) -> anyhow::Result<()> {
     let deadline = Instant::now() + PATIENCE;
     while receiver.count().await? < healthy && Instant::now() < deadline {
         tokio::time::sleep(LOOK).await;
