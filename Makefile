@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .PHONY: help infra-start infra-stop infra-status run-system run-api run-processor run-webhook \
-	demo test test-console bench bench-console bench-isolation bench-record bench-scale bench-stats \
+	demo test test-console bench bench-console bench-core bench-isolation bench-record bench-scale bench-stats \
 	soak sqlx-check fmt lint ci
 
 help: ## Show this list
@@ -44,6 +44,9 @@ bench: ## Measure deliveries a second, what one costs, and how late it is (ARGS=
 
 bench-console: ## Print when the console's largest lists have their first byte, and what they weigh
 	@scripts/bench-console
+
+bench-core: ## Measure what the pure core costs: match, sign, watermark, breaker, flush (ARGS=match: that alone)
+	@cargo bench --locked -p processor -p signature --bench core --bench sign -- $(ARGS)
 
 bench-isolation: ## Measure what bad receivers, and one far behind, cost the others (ARGS="--help" shows options)
 	@scripts/bench isolation $(ARGS)

@@ -28,14 +28,14 @@ use tokio::time::Instant;
 use traces::Traces;
 use uuid::Uuid;
 
-pub use self::batch::Settled;
+pub use self::batch::{Rows, Settled};
 pub use self::circuits::Note;
+pub use self::partitions::Partitions;
 pub use self::statistics::Settings as StatisticsSettings;
 pub use self::transaction::NoEvent;
 
-use self::batch::Rows;
 use self::circuits::Circuits;
-use self::partitions::{Moves, Partitions};
+use self::partitions::Moves;
 use self::statistics::Statistics;
 use self::stretches::Stretches;
 use self::transaction::Flush;
