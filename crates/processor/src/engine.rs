@@ -98,17 +98,23 @@ pub struct Assignment {
     pub taken: oneshot::Sender<()>,
 }
 
+/// All subscriptions there are, and what others know of them.
+#[derive(Debug, Default)]
+pub struct All {
+    pub subscriptions: Vec<Arc<Subscription>>,
+    /// Those that are known as they are.
+    pub unchanged: Vec<Uuid>,
+    /// Those whose secrets do not open: see [`Change::Held`].
+    pub held: Vec<Arc<Subscription>>,
+    /// Those whose rows cannot be used: what is known of them stays.
+    pub unusable: Vec<Uuid>,
+    pub circuits: Vec<Circuit>,
+}
+
 /// What changed of the subscriptions, and of what others know of them.
 #[derive(Debug)]
 pub enum Change {
-    All {
-        subscriptions: Vec<Arc<Subscription>>,
-        /// Those whose secrets do not open: see [`Change::Held`].
-        held: Vec<Arc<Subscription>>,
-        /// Those whose rows cannot be used: what is known of them stays.
-        unusable: Vec<Uuid>,
-        circuits: Vec<Circuit>,
-    },
+    All(All),
     Upsert(Arc<Subscription>, Option<Circuit>),
     /// Their secrets do not open. What is known of them stays; those that are not known are off the
     /// log, and miss nothing.

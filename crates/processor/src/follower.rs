@@ -1,13 +1,15 @@
-//! Keeps the engine's subscriptions as Postgres has them: by notification, and by reading all of
-//! them again now and then, and after every time the connection was gone.
+//! Keeps the engine's subscriptions as Postgres has them: by notification, and by looking at all of
+//! them again now and then, and after every time the connection was gone. Of those only what has
+//! changed is read: to read and unseal all is what a start costs.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use common::event::is_operational;
 use common::secrets::Keyring;
-use common::store::subscriptions::{self, Row};
+use common::store::subscriptions::{self, Row, Version};
 use common::store::{circuits, replays};
 use sqlx::PgPool;
 use sqlx::postgres::PgListener;
@@ -15,12 +17,15 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::engine::Change;
+use crate::engine::{All, Change};
 use crate::event::Kind;
 use crate::subscription::Subscription;
 
-/// How often all are read again.
+/// How often all are looked at again.
 const RELOAD_INTERVAL: Duration = Duration::from_secs(30);
+
+/// How many rows are in memory at once while they are read.
+const ROWS: usize = 1000;
 
 /// The pause after Postgres did not answer.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -35,11 +40,13 @@ pub struct Follower {
     pub attempt_timeout: Duration,
     /// Opens what is secret of them.
     pub keyring: Keyring,
+    /// Of which version what the engine knows is.
+    pub known: HashMap<Uuid, i64>,
 }
 
 impl Follower {
     /// Follows until stopped. Postgres away is told, and waited out.
-    pub async fn run(self, stop: CancellationToken) {
+    pub async fn run(mut self, stop: CancellationToken) {
         while !stop.is_cancelled() {
             if let Some(Err(error)) = stop.run_until_cancelled(self.follow()).await {
                 tracing::warn!(
@@ -53,7 +60,7 @@ impl Follower {
     }
 
     /// Listens first and reads then, so that no change falls between.
-    async fn follow(&self) -> anyhow::Result<()> {
+    async fn follow(&mut self) -> anyhow::Result<()> {
         let mut listener = PgListener::connect_with(&self.db)
             .await
             .context("connecting the listener")?;
@@ -62,7 +69,8 @@ impl Follower {
             .await
             .context("listening")?;
         loop {
-            self.tell(self.all().await?).await?;
+            let all = self.all().await?;
+            self.tell(all).await?;
             self.read_replays().await?;
             // Only received from, which is cancel-safe.
             while let Ok(told) = tokio::time::timeout(RELOAD_INTERVAL, listener.try_recv()).await {
@@ -110,31 +118,56 @@ impl Follower {
         told.ok().context("the engine is gone")
     }
 
-    /// All subscriptions that can be delivered to, and the circuits that are not closed.
+    /// All subscriptions that can be delivered to, those that changed since this was asked last as they
+    /// are now, and the circuits that are not closed.
     ///
     /// # Errors
     /// The database's.
-    pub async fn all(&self) -> anyhow::Result<Change> {
-        let rows = subscriptions::all(&self.db)
+    pub async fn all(&mut self) -> anyhow::Result<Change> {
+        let unowned = self.kind == Kind::Operations;
+        let versions = subscriptions::versions(&self.db, unowned)
             .await
-            .context("reading the subscriptions")?;
-        let circuits = circuits::all_open(&self.db)
+            .context("reading which subscriptions changed")?;
+        let is_known = |it: &Version| self.known.get(&it.id) == Some(&it.written_in);
+        let (unchanged, changed): (Vec<_>, Vec<_>) = versions.into_iter().partition(is_known);
+        let mut all = All {
+            unchanged: unchanged.iter().map(|version| version.id).collect(),
+            ..All::default()
+        };
+        let mut known = unchanged.iter().map(|it| (it.id, it.written_in)).collect();
+        for some in changed.chunks(ROWS) {
+            self.read(some, &mut all, &mut known).await?;
+        }
+        all.circuits = circuits::all_open(&self.db)
             .await
             .context("reading the circuits")?;
-        let (mut subscriptions, mut held, mut unusable) = (Vec::new(), Vec::new(), Vec::new());
-        for row in rows.into_iter().filter(|row| self.concerns(row)) {
-            match self.usable(&row) {
-                Usable::Yes(subscription) => subscriptions.push(subscription),
-                Usable::Held(subscription) => held.push(subscription),
-                Usable::No => unusable.push(row.id),
+        self.known = known;
+        Ok(Change::All(all))
+    }
+
+    async fn read(
+        &self,
+        changed: &[Version],
+        all: &mut All,
+        known: &mut HashMap<Uuid, i64>,
+    ) -> anyhow::Result<()> {
+        let versions: HashMap<_, _> = changed.iter().map(|it| (it.id, it.written_in)).collect();
+        let ids: Vec<Uuid> = versions.keys().copied().collect();
+        let rows = subscriptions::get_all(&self.db, &ids)
+            .await
+            .context("reading the subscriptions")?;
+        for row in rows.iter().filter(|row| self.concerns(row)) {
+            match self.usable(row) {
+                Usable::Yes(subscription) => {
+                    // A row that has changed since is of another version, and read again.
+                    known.extend(versions.get(&row.id).map(|version| (row.id, *version)));
+                    all.subscriptions.push(subscription);
+                }
+                Usable::Held(subscription) => all.held.push(subscription),
+                Usable::No => all.unusable.push(row.id),
             }
         }
-        Ok(Change::All {
-            subscriptions,
-            held,
-            unusable,
-            circuits,
-        })
+        Ok(())
     }
 
     /// Whether a subscription can get anything of this topic: what is never matched there is not

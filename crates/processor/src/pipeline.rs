@@ -3,6 +3,8 @@
 //! At a stop the consumer gives its partitions up and ends; then the engine does, for it hears of
 //! no more; then the recorder, when all is written.
 
+use std::collections::HashMap;
+
 use anyhow::Context;
 use common::kafka::KafkaArgs;
 use common::probes::{Component, Liveness, Pulse};
@@ -116,13 +118,14 @@ impl Pipeline {
 
     /// A follower, that has told what is known before the first event comes.
     async fn follower(&self, engine: mpsc::Sender<Change>) -> anyhow::Result<Follower> {
-        let follower = Follower {
+        let mut follower = Follower {
             db: self.db.clone(),
             topic: self.kafka.kafka_topic.clone(),
             kind: self.kind,
             engine,
             attempt_timeout: self.config.attempt_timeout,
             keyring: self.keyring.clone(),
+            known: HashMap::new(),
         };
         let known = follower.all().await?;
         let telling = follower.engine.send(known).await;

@@ -288,12 +288,30 @@ pub async fn get_all(db: impl PgExecutor<'_>, ids: &[Uuid]) -> sqlx::Result<Vec<
         .await
 }
 
-/// All of them.
+/// A row as it was at some time: another version after each change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Version {
+    /// The subscription's.
+    pub id: Uuid,
+    /// The transaction that wrote it.
+    pub written_in: i64,
+}
+
+/// The versions of all there are; of those that are nobody's but the admins' where that is `unowned`.
 ///
 /// # Errors
 /// The database's.
-pub async fn all(db: impl PgExecutor<'_>) -> sqlx::Result<Vec<Row>> {
-    rows!("SELECT", "FROM subscriptions").fetch_all(db).await
+pub async fn versions(db: impl PgExecutor<'_>, unowned: bool) -> sqlx::Result<Vec<Version>> {
+    sqlx::query_as!(
+        Version,
+        r#"
+        SELECT id, xmin::text::bigint AS "written_in!" FROM subscriptions
+        WHERE owner IS NULL OR NOT $1
+        "#,
+        unowned
+    )
+    .fetch_all(db)
+    .await
 }
 
 /// Removes it; says whether it was there.

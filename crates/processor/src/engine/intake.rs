@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::catch_up::event_of;
-use super::{Change, Engine, Pending, Room};
+use super::{All, Change, Engine, Pending, Room};
 use crate::delivery::{DELIVERY_BYTES, Delivery, Lease, Outcome, Source, Ticket};
 use crate::event::{self, Event, Record, Subject};
 use crate::filtered::Filtered;
@@ -98,16 +98,7 @@ impl Engine {
 
     pub(super) fn change(&mut self, change: Change) {
         match change {
-            Change::All {
-                subscriptions,
-                held,
-                mut unusable,
-                circuits,
-            } => {
-                unusable.extend(held.iter().map(|held| held.id));
-                self.change_all(subscriptions, &unusable, &circuits);
-                self.hold(&held);
-            }
+            Change::All(all) => self.change_all(all),
             Change::Held(held) => self.hold(&held),
             Change::Upsert(subscription, circuit) => self.upsert(&subscription, circuit.as_ref()),
             Change::Removed(id) => self.remove(id),
@@ -116,26 +107,30 @@ impl Engine {
         }
     }
 
-    fn change_all(
-        &mut self,
-        subscriptions: Vec<Arc<Subscription>>,
-        unusable: &[Uuid],
-        circuits: &[Circuit],
-    ) {
-        let usable = subscriptions.iter().map(|kept| kept.id);
-        let kept: HashSet<Uuid> = usable.chain(unusable.iter().copied()).collect();
+    fn change_all(&mut self, all: All) {
+        let usable = all.subscriptions.iter().chain(&all.held);
+        let usable = usable.map(|subscription| subscription.id);
+        let as_known = all.unchanged.iter().chain(&all.unusable).copied();
+        let kept: HashSet<Uuid> = usable.chain(as_known).collect();
         let removed: Vec<Uuid> = self.index.ids().filter(|id| !kept.contains(id)).collect();
         for id in removed {
             self.remove(id);
         }
+        let circuits = all.circuits.iter();
         let circuits: HashMap<Uuid, &Circuit> = circuits
-            .iter()
             .map(|circuit| (circuit.subscription_id, circuit))
             .collect();
-        for subscription in subscriptions {
+        for subscription in all.subscriptions {
             let circuit = circuits.get(&subscription.id).copied();
             self.upsert(&subscription, circuit);
         }
+        for id in all.unchanged {
+            if let Some(subscription) = self.index.get(id).cloned() {
+                self.learn_circuit(id, circuits.get(&id).copied());
+                self.admit(&subscription);
+            }
+        }
+        self.hold(&all.held);
     }
 
     fn hold(&mut self, held: &[Arc<Subscription>]) {
