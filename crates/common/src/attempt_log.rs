@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 pub enum AttemptLog {
     /// Every one.
     All,
-    /// All but what is delivered at the first attempt: of that it cannot be told that it was.
+    /// All but what is delivered at the first attempt, unless it waited before that: of it it cannot
+    /// be told that it was.
     Failures,
 }

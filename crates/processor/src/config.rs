@@ -86,7 +86,8 @@ pub struct Config {
     /// After how long of nothing but failures a subscription is disabled that does not say.
     #[arg(long, env = "DISABLE_AFTER", default_value = "5days", value_parser = human::duration)]
     pub disable_after: Duration,
-    /// Which attempts are recorded: `failures` leaves deliveries at the first attempt out.
+    /// Which attempts are recorded: `failures` leaves deliveries at the first attempt out, unless they
+    /// waited before.
     #[arg(long, env = "ATTEMPT_LOG", value_enum, default_value = "all")]
     pub attempt_log: AttemptLog,
     /// For how long the record of attempts is kept; whole days (UTC) are dropped.

@@ -14,7 +14,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::id::DeliveryId;
-use super::select::Status;
+use super::select::{self, Status};
 use super::shown::{Delivery, WholeDelivery};
 use crate::access::{Caller, Role};
 use crate::error::ApiError;
@@ -163,11 +163,11 @@ async fn known(db: &mut PgConnection, key: &Key) -> sqlx::Result<Option<(Deliver
     let Some(latest) = latest(key, &rows, waiting.as_ref()) else {
         return Ok(None);
     };
-    let settled = rows.iter().rev().map(|row| row.outcome);
+    let newest_first = rows.iter().rev().map(|row| (row.outcome, row.number));
     let beside = Beside {
         is_past: false,
         due_at: waiting.map(|waiting| waiting.due_at),
-        settled: settled.into_iter().find(|it| *it != Outcome::Pending),
+        settled: select::settled(newest_first),
     };
     Ok(Some((Delivery::of(latest, &beside), rows)))
 }

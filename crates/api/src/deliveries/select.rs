@@ -61,6 +61,20 @@ impl Status {
     }
 }
 
+/// What a delivery's rows, newest first, say that is final: each is what became of it, and after how
+/// many attempts. That it was dead counts no more once it was sent again.
+pub fn settled(rows: impl IntoIterator<Item = (Outcome, i32)>) -> Option<Outcome> {
+    let mut sent_again = false;
+    rows.into_iter().find_map(|row| {
+        sent_again |= row == (Outcome::Pending, 0);
+        match row.0 {
+            Outcome::Pending => None,
+            Outcome::Dead if sent_again => None,
+            other => Some(other),
+        }
+    })
+}
+
 /// A class of failures, of the closed set.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(try_from = "String")]
@@ -226,6 +240,21 @@ mod tests {
             (Expired, false, None, Status::Expired),
         ] {
             assert_eq!(Status::of(latest, is_pending, settled), status);
+        }
+    }
+
+    #[test]
+    fn what_was_dead_before_it_was_sent_again_is_not_final() {
+        use Outcome::{Dead, Delivered, Pending};
+        for (rows, last) in [
+            (&[(Pending, 2), (Dead, 9)][..], Some(Dead)),
+            (&[(Pending, 0), (Dead, 9)], None),
+            (&[(Pending, 1), (Pending, 0), (Dead, 9)], None),
+            (&[(Dead, 3), (Pending, 0), (Dead, 9)], Some(Dead)),
+            (&[(Pending, 0), (Delivered, 1)], Some(Delivered)),
+            (&[(Pending, 0), (Dead, 9), (Delivered, 8)], Some(Delivered)),
+        ] {
+            assert_eq!(settled(rows.iter().copied()), last, "{rows:?}");
         }
     }
 }

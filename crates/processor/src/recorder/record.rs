@@ -19,7 +19,9 @@ pub fn push(rows: &mut Columns, settled: &Settled, log: AttemptLog, now: Instant
         return;
     };
     let number = settled.attempts();
-    let is_plain = settled.outcome == Outcome::Delivered && number == 1;
+    // Of what waited a row says so; without another it would be taken for cancelled.
+    let has_waited = settled.delivery.lease().is_some();
+    let is_plain = settled.outcome == Outcome::Delivered && number == 1 && !has_waited;
     if log == AttemptLog::Failures && is_plain {
         return;
     }
@@ -185,10 +187,12 @@ mod tests {
     }
 
     #[test]
-    fn of_failures_only_deliveries_at_the_first_attempt_leave_no_row() {
+    fn of_failures_only_deliveries_at_once_leave_no_row() {
         let log = AttemptLog::Failures;
         let mut good = settled(Source::Log, Some(delivered()), Outcome::Delivered);
         assert_eq!(outcomes(log, &good), []);
+        let waited = settled(lease(), Some(delivered()), Outcome::Delivered);
+        assert_eq!(outcomes(log, &waited), [attempts::Outcome::Delivered]);
         good.delivery.attempts = 1;
         assert_eq!(outcomes(log, &good), [attempts::Outcome::Delivered]);
         let bad = settled(Source::Log, Some(failed()), Outcome::PARKED);

@@ -110,7 +110,8 @@ pub struct Beside {
     pub is_past: bool,
     /// When it is due, if it is pending.
     pub due_at: Option<DateTime<Utc>>,
-    /// What an earlier row says, where this one says that it is pending and it is not.
+    /// What an earlier row says, where this one says that it is pending and it is not. That it was dead
+    /// counts no more once it was sent again.
     pub settled: Option<Outcome>,
 }
 
@@ -140,6 +141,15 @@ pub async fn beside(db: impl PgExecutor<'_>, rows: &[list::Row]) -> sqlx::Result
                      AND settled.event_offset = listed.event_offset
                      AND settled.replay_id IS NOT DISTINCT FROM listed.replay_id
                      AND settled.outcome <> 'pending'
+                     AND (settled.outcome <> 'dead' OR NOT EXISTS (
+                         SELECT FROM attempts AS again
+                         WHERE again.event_id = listed.event_id
+                           AND again.subscription_id = listed.subscription_id
+                           AND again.topic = listed.topic AND again.partition = listed.partition
+                           AND again.event_offset = listed.event_offset
+                           AND again.replay_id IS NOT DISTINCT FROM listed.replay_id
+                           AND again.outcome = 'pending' AND again.number = 0
+                           AND again.attempted_at > settled.attempted_at))
                    ORDER BY settled.attempted_at DESC LIMIT 1) END AS "settled: Outcome"
         FROM UNNEST($1::text[], $2::uuid[], $3::text[], $4::int[], $5::bigint[], $6::uuid[],
                     $7::timestamptz[], $8::text[]) WITH ORDINALITY
