@@ -1,7 +1,11 @@
 //! `/dlqs`: deliveries that failed for good, to be looked at, sent again or removed.
 //!
 //! A payload that is JSON is shown as it is, byte for byte; another in base64. A list leaves out
-//! payloads of more than 16 KiB, so that a page of 1,000 stays small.
+//! payloads of more than 16 KiB, so that a page of 1,000 stays small. `groups` has what failed alike,
+//! `reprocessed` what became of those that were sent again.
+
+mod groups;
+mod reprocessed;
 
 use std::collections::BTreeSet;
 
@@ -10,7 +14,7 @@ use axum::http::StatusCode;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use chrono::{DateTime, Utc};
-use common::store::dead_letters::{self, Fate, Filter, Reason, Requeue, Row};
+use common::store::dead_letters::{self, Fate, Filter, MAX_ERROR_CHARS, Reason, Requeue, Row};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -39,6 +43,8 @@ pub fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::default()
         .routes(routes!(reprocess, list))
         .routes(routes!(get, delete))
+        .merge(groups::routes())
+        .merge(reprocessed::routes())
 }
 
 /// A delivery that failed for good.
@@ -127,6 +133,30 @@ pub struct ListQuery {
     subscription_id: Option<Uuid>,
     /// Of this reason only.
     reason: Option<Reason>,
+    /// Of exactly this `last_error` only; empty: those without one.
+    #[param(value_type = Option<String>, max_length = 300, example = "http_5xx")]
+    last_error: Option<LastError>,
+    /// Those behind this id only: who reads all of them gives the last one of the page before.
+    after: Option<i64>,
+}
+
+/// What was said at last: the class of a failure, or why a record is no event. Up to 300 characters.
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "String")]
+struct LastError(String);
+
+impl TryFrom<String> for LastError {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        if text.chars().count() > MAX_ERROR_CHARS {
+            return Err(format!("must have at most {MAX_ERROR_CHARS} characters"));
+        }
+        if text.contains('\0') {
+            return Err("must not have NUL characters".into());
+        }
+        Ok(Self(text))
+    }
 }
 
 /// Dead letters to send again.
@@ -157,7 +187,8 @@ impl TryFrom<Vec<i64>> for Ids {
 /// What became of each dead letter. Every id asked for is in exactly one of the three.
 #[derive(Debug, Default, Serialize, ToSchema)]
 #[schema(example = json!({
-    "requeued": [1], "not_found": [2], "refused": [{"id": 3, "reason": "malformed"}]
+    "requeued": [1], "not_found": [2], "refused": [{"id": 3, "reason": "malformed"}],
+    "requeued_at": "2026-11-24T15:02:11.480172Z"
 }))]
 pub struct Reprocessed {
     /// These are pending deliveries now, due at once.
@@ -166,6 +197,8 @@ pub struct Reprocessed {
     not_found: Vec<i64>,
     /// These stay dead letters.
     refused: Vec<Refused>,
+    /// When: `GET /dlqs/reprocessed` has what became of them. `null`: nothing moved.
+    requeued_at: Option<DateTime<Utc>>,
 }
 
 /// A dead letter that cannot be sent again.
@@ -188,10 +221,13 @@ pub enum RefusedBecause {
 impl Reprocessed {
     fn new(Ids(mut asked): Ids, done: Vec<Requeue>) -> Self {
         let mut answer = Self::default();
-        for Requeue { id, fate } in done {
+        for Requeue { id, fate, at } in done {
             asked.remove(&id);
             match fate {
-                Fate::Requeued => answer.requeued.push(id),
+                Fate::Requeued => {
+                    answer.requeued.push(id);
+                    answer.requeued_at = Some(at);
+                }
                 Fate::Malformed => answer.refuse(id, RefusedBecause::Malformed),
                 Fate::SubscriptionDeleted => answer.refuse(id, RefusedBecause::SubscriptionDeleted),
             }
@@ -217,7 +253,8 @@ fn change(action: &'static str, object_id: String, changes: Value) -> Change<'st
 
 /// List dead letters, oldest first
 ///
-/// Payloads of more than 16 KiB are left out here; `GET /dlqs/{id}` has them.
+/// Payloads of more than 16 KiB are left out here; `GET /dlqs/{id}` has them. To read all there are, go on
+/// by `after`: a `skip` is counted out each time.
 #[utoipa::path(get, path = "/dlqs", tag = "dead letters", params(ListQuery),
     security(("key" = ["read"])), responses(
     (status = 200, body = Page<DeadLetter>, description = "A part of the list"),
@@ -232,6 +269,8 @@ async fn list(
         owner: caller.owner(),
         subscription_id: query.subscription_id,
         reason: query.reason,
+        last_error: query.last_error.as_ref().map(|it| it.0.as_str()),
+        after: query.after,
     };
     let (skip, limit) = (query.skip.into(), query.limit.into());
     let rows = dead_letters::list(&db, filter, skip, limit, MAX_LISTED_PAYLOAD_BYTES).await?;

@@ -49,6 +49,8 @@ pub enum ApiError {
     InvalidParameter { name: String, detail: String },
     #[error("no {0} has this id")]
     NotFound(&'static str),
+    #[error("nothing was sent again at this time")]
+    NothingSentAgain,
     #[error("nothing is served at this path; /docs shows what is")]
     UnknownRoute,
     #[error("this path does not take this method")]
@@ -105,7 +107,7 @@ impl ApiError {
             Self::InvalidJson(_) => Code::InvalidJson,
             Self::InvalidField { .. } => Code::InvalidField,
             Self::InvalidParameter { .. } => Code::InvalidParameter,
-            Self::NotFound(_) => Code::NotFound,
+            Self::NotFound(_) | Self::NothingSentAgain => Code::NotFound,
             Self::UnknownRoute => Code::UnknownRoute,
             Self::MethodNotAllowed => Code::MethodNotAllowed,
             Self::SlowBody => Code::SlowBody,
@@ -163,6 +165,7 @@ impl ApiError {
         match self {
             Self::InvalidParameter { name, .. } => Some(name),
             Self::NotFound(_) => Some("id"),
+            Self::NothingSentAgain => Some("at"),
             _ => None,
         }
     }

@@ -105,6 +105,24 @@ const DEAD_LETTER: [Example; 2] = [
     || ApiError::NotFound("dead letter"),
 ];
 
+/// What a route may answer that takes a group of dead letters.
+const GROUP: [Example; 2] = [
+    || ApiError::InvalidField {
+        pointer: "/reason".into(),
+        detail: "what is malformed is no event: there is nobody to send it to".into(),
+    },
+    || ApiError::NotFound("subscription"),
+];
+
+/// What a route may answer that takes a moment of the record.
+const MOMENT: [Example; 2] = [
+    || ApiError::InvalidParameter {
+        name: "at".into(),
+        detail: "must be a time as in 2026-11-23T21:00:00Z".into(),
+    },
+    || ApiError::NothingSentAgain,
+];
+
 /// What a route may answer that takes an event.
 const EVENT: [Example; 1] = [|| ApiError::InvalidField {
     pointer: "/event".into(),
@@ -287,6 +305,10 @@ refusals! {
     OneDeadLetter: DEAD_LETTER;
     /// Of `POST /dlqs`.
     Reprocess: BODY, IDS;
+    /// Of `POST /dlqs/groups`.
+    ReprocessGroup: BODY, GROUP;
+    /// Of `GET /dlqs/reprocessed`.
+    Reprocessed: MOMENT;
     /// Of `POST /api-keys`.
     CreateKey: BODY, KEY;
     /// Of a route that takes the id of a key alone.

@@ -182,7 +182,7 @@ const LAST: DateTime<Utc> = DateTime::from_timestamp_secs(253_402_300_799).expec
 /// A delivery stands where its last attempt does, or where it became what it is without one. A page
 /// may be shorter than `limit`, or empty, and not the last: where there may be more, the header
 /// `Link` names the next (`rel="next"`). With `ATTEMPT_LOG=failures` what was delivered at the first
-/// attempt is not here.
+/// attempt is not here, unless it waited before that.
 #[utoipa::path(get, path = "/deliveries", tag = "deliveries", params(ListQuery),
     security(("key" = ["read"])), responses(
     (status = 200, body = Page<Delivery>, description = "A part of the list",

@@ -1,8 +1,12 @@
 //! `/dlqs`.
 
+mod groups;
+mod reprocessed;
+
 use std::collections::BTreeSet;
 
 use axum::http::StatusCode;
+use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use sqlx::Row as _;
@@ -89,6 +93,17 @@ async fn a_list_is_oldest_first_and_cut_and_filtered(db: PgPool) {
             vec![ids[1]],
         ),
         (format!("?reason=malformed&subscription_id={b}"), vec![]),
+        ("?last_error=http_5xx&skip=3".to_owned(), vec![ids[3]]),
+        ("?last_error=http_5x".to_owned(), vec![]),
+        ("?last_error=".to_owned(), vec![]),
+        (format!("?after={}", ids[1]), ids[2..].to_vec()),
+        (format!("?after={}&limit=1", ids[0]), vec![ids[1]]),
+        (
+            format!("?after={}&subscription_id={a}", ids[0]),
+            vec![ids[3]],
+        ),
+        (format!("?after={}", ids[3]), vec![]),
+        ("?after=-1&limit=1".to_owned(), vec![ids[0]]),
     ] {
         let answer = client.get(&format!("/dlqs{query}")).await;
         assert_eq!(answer.status, StatusCode::OK);
@@ -123,7 +138,7 @@ async fn reprocessing_makes_a_whole_pending_delivery_for_that_subscription_only(
     let id = client.dead_letter(Some(failed), 7).await;
     let done = reprocess(&client, &[id]).await;
     assert_eq!(
-        done.json(),
+        fates(&done),
         json!({"requeued": [id], "not_found": [], "refused": []})
     );
     assert_eq!(
@@ -158,11 +173,16 @@ async fn reprocessing_again_changes_nothing(db: PgPool) {
     let client = Client::new(db);
     let subscription = client.subscription("a").await;
     let id = client.dead_letter(Some(subscription), 1).await;
-    reprocess(&client, &[id, id]).await;
+    let done = reprocess(&client, &[id, id]).await;
+    let recorded: DateTime<Utc> = sqlx::query_scalar("SELECT attempted_at FROM attempts")
+        .fetch_one(&client.db)
+        .await
+        .expect("one row");
+    assert_eq!(done.json()["requeued_at"], json!(recorded));
     let again = reprocess(&client, &[id]).await;
     assert_eq!(
         again.json(),
-        json!({"requeued": [], "not_found": [id], "refused": []})
+        json!({"requeued": [], "not_found": [id], "refused": [], "requeued_at": null})
     );
     assert_eq!(client.pending(subscription).await, 1);
 }
@@ -176,7 +196,7 @@ async fn each_id_is_told_what_became_of_it(db: PgPool) {
     let deleted = client.dead_letter(Some(Uuid::now_v7()), 3).await;
     let done = reprocess(&client, &[999, deleted, malformed, good, -1]).await;
     assert_eq!(
-        done.json(),
+        fates(&done),
         json!({"requeued": [good], "not_found": [-1, 999], "refused": [
             {"id": malformed, "reason": "malformed"},
             {"id": deleted, "reason": "subscription_deleted"},
@@ -246,6 +266,15 @@ async fn reprocess(client: &Client, ids: &[i64]) -> Answer {
     let answer = client.post("/dlqs", &json!({"dlqs": ids})).await;
     assert_eq!(answer.status, StatusCode::ACCEPTED, "{}", answer.text());
     answer
+}
+
+/// What became of each, without when.
+fn fates(answer: &Answer) -> Value {
+    let mut fates = answer.json();
+    fates
+        .as_object_mut()
+        .and_then(|it| it.remove("requeued_at"));
+    fates
 }
 
 fn requeued(answer: &Answer) -> BTreeSet<i64> {

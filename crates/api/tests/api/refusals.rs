@@ -1,6 +1,7 @@
 //! Nonsense in, a problem document out: never a 500, always with what is wrong.
 
 mod bodies;
+mod dead_letters;
 
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode};
@@ -162,28 +163,9 @@ async fn what_is_just_within_the_limits_is_taken(db: PgPool) {
 }
 
 #[sqlx::test(migrations = "../../migrations")]
-async fn what_to_reprocess_must_be_1_to_1000_ids(db: PgPool) {
-    let client = Client::new(db);
-    for (body, pointer) in [
-        (json!({}), "/dlqs"),
-        (json!({"dlqs": []}), "/dlqs"),
-        (json!({"dlqs": vec![1; 1001]}), "/dlqs"),
-        (json!({"dlqs": [1, "2"]}), "/dlqs/1"),
-        (json!({"dlqs": [1.5]}), "/dlqs/0"),
-        (json!({"dlqs": [18_446_744_073_709_551_615_u64]}), "/dlqs/0"),
-        (json!({"dlqs": 1}), "/dlqs"),
-        (json!({"dlqs": [1], "force": true}), "/force"),
-    ] {
-        let answer = client.post("/dlqs", &body).await;
-        assert_problem(&answer, 422, "invalid_field");
-        assert_eq!(answer.json()["pointer"], pointer, "{body}");
-    }
-}
-
-#[sqlx::test(migrations = "../../migrations")]
 async fn a_wrong_parameter_is_named(db: PgPool) {
     let client = Client::new(db);
-    for list in ["/subscriptions", "/replays", "/dlqs"] {
+    for list in ["/subscriptions", "/replays", "/dlqs", "/dlqs/groups"] {
         for (query, parameter) in [
             ("limit=0", "limit"),
             ("limit=1001", "limit"),
@@ -200,16 +182,6 @@ async fn a_wrong_parameter_is_named(db: PgPool) {
             assert_problem(&answer, 400, "invalid_parameter");
             assert_eq!(answer.json()["parameter"], parameter, "{list}?{query}");
         }
-    }
-    for (query, parameter) in [
-        ("subscription_id=nobody", "subscription_id"),
-        ("subscription_id=%00", "subscription_id"),
-        ("reason=bored", "reason"),
-        ("reason=%00", "reason"),
-    ] {
-        let answer = client.get(&format!("/dlqs?{query}")).await;
-        assert_problem(&answer, 400, "invalid_parameter");
-        assert_eq!(answer.json()["parameter"], parameter, "{query}");
     }
 }
 

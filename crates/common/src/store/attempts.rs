@@ -3,12 +3,13 @@
 //! One row a POST, and one for what became of a delivery without one: parked, expired, superseded,
 //! sent again on request. Rows are added in batches and not changed, except that what a receiver
 //! sent can be erased. A delivery's latest row says what it is; `days` makes and drops the
-//! partitions, `list` and `one` look deliveries up, `live` tells what came since.
+//! partitions, `list`, `one` and `requeued` look deliveries up, `live` tells what came since.
 
 pub mod days;
 pub mod list;
 pub mod live;
 pub mod one;
+pub mod requeued;
 
 use serde::{Deserialize, Serialize};
 use sqlx::PgExecutor;

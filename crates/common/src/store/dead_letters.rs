@@ -1,8 +1,10 @@
 //! The table `dead_letters`: what could not be delivered, until somebody reprocesses it.
 //!
 //! Rows are only ever added and removed, never changed. Reprocessing moves a row to
-//! `pending_deliveries` in one statement, so that a delivery is always in exactly one of the two.
+//! `pending_deliveries` in one statement, so that a delivery is always in exactly one of the two. `one`
+//! has those of one delivery, `groups` what they have in common.
 
+pub mod groups;
 pub mod one;
 
 use chrono::{DateTime, Utc};
@@ -12,6 +14,9 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::pending_deliveries::Deliveries;
+
+/// How much is kept of why a record is no event, which may repeat a part of it.
+pub const MAX_ERROR_CHARS: usize = 300;
 
 /// Why a delivery ended here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, sqlx::Type)]
@@ -66,6 +71,10 @@ pub struct Filter<'a> {
     pub subscription_id: Option<Uuid>,
     /// Of this reason only.
     pub reason: Option<Reason>,
+    /// Those whose last failure was of this class only; of the empty one: those without one.
+    pub last_error: Option<&'a str>,
+    /// Those behind this id only.
+    pub after: Option<i64>,
 }
 
 /// A page of those that match, oldest first, with payloads up to `max_payload_bytes`.
@@ -90,6 +99,8 @@ pub async fn list(
         WHERE ($1::uuid IS NULL OR subscription_id = $1) AND ($2::text IS NULL OR reason = $2)
           AND ($6::text IS NULL
                OR subscription_id IN (SELECT id FROM subscriptions WHERE owner = $6))
+          AND ($7::text IS NULL OR last_error = $7 OR ($7 = '' AND last_error IS NULL))
+          AND ($8::bigint IS NULL OR id > $8)
         ORDER BY id OFFSET $3 LIMIT $4
         "#,
         filter.subscription_id,
@@ -98,6 +109,8 @@ pub async fn list(
         limit,
         max_payload_bytes,
         filter.owner,
+        filter.last_error,
+        filter.after,
     )
     .fetch_all(db)
     .await
@@ -167,6 +180,8 @@ pub struct Requeue {
     pub id: i64,
     /// What became of it.
     pub fate: Fate,
+    /// When: the transaction's time, which the record has of those that were requeued.
+    pub at: DateTime<Utc>,
 }
 
 /// Moves dead letters to `pending_deliveries`, for the subscription that failed only, with their
@@ -215,7 +230,8 @@ pub async fn requeue(
         SELECT found.id,
                CASE WHEN found.subscription_id IS NULL THEN 'malformed'
                     WHEN moved.id IS NULL THEN 'subscription_deleted'
-                    ELSE 'requeued' END AS "fate!: Fate"
+                    ELSE 'requeued' END AS "fate!: Fate",
+               now() AS "at!"
         FROM found LEFT JOIN moved ON moved.id = found.id
         ORDER BY found.id
         "#,
@@ -313,6 +329,7 @@ pub async fn insert_malformed(
     topic: &str,
     record: &Malformed<'_>,
 ) -> sqlx::Result<()> {
+    let error: String = record.error.chars().take(MAX_ERROR_CHARS).collect();
     sqlx::query!(
         r#"
         INSERT INTO dead_letters (topic, partition, event_offset, event_id, payload, content_type,
@@ -328,7 +345,7 @@ pub async fn insert_malformed(
         record.payload,
         record.content_type,
         record.traceparent,
-        record.error,
+        error,
     )
     .execute(db)
     .await

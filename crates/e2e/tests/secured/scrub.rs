@@ -120,6 +120,7 @@ async fn ask_wrongly(run: &mut Run) {
         (Method::POST, format!("{first}/secret/rotate")),
         (Method::POST, "/api-keys".into()),
         (Method::POST, "/dlqs".into()),
+        (Method::POST, "/dlqs/groups".into()),
         (Method::POST, "/subscriptions/preview".into()),
     ];
     for field in FIELDS {

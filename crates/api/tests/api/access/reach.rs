@@ -101,6 +101,13 @@ async fn what_is_anothers_is_as_what_is_not_there(db: PgPool) {
     let dead: i64 = things[2].id.parse().expect("a number");
     let requeued = other.post("/dlqs", &json!({"dlqs": [dead]})).await.json();
     assert_eq!(requeued["not_found"], json!([dead]));
+    let [theirs, missing] = [subscription, Uuid::now_v7()].map(async |id| {
+        let group = json!({"subscription_id": id, "reason": "exhausted", "last_error": "http_5xx"});
+        other.fixed(&Method::POST, "/dlqs/groups", &group).await
+    });
+    let (theirs, missing) = (theirs.await, missing.await);
+    assert_eq!(theirs.status, StatusCode::NOT_FOUND, "{}", theirs.text());
+    assert_eq!(theirs.body, missing.body);
     assert_eq!(everything(&admin).await, before);
     // It is there for who has it.
     for thing in &things {
