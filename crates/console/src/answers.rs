@@ -244,31 +244,57 @@ pub struct Event {
 #[derive(Clone, Debug, Deserialize)]
 pub struct DeadLetter {
     pub id: i64,
-    pub subscription_id: Option<Uuid>,
     pub event_id: String,
-    pub partition: i64,
-    pub offset: i64,
     pub payload: Option<Value>,
     pub payload_base64: Option<String>,
     pub payload_bytes: i64,
-    pub reason: String,
     pub attempts: i64,
     pub last_status: Option<i64>,
-    pub last_error: Option<String>,
     pub created_at: At,
+}
+
+/// `GET /dlqs/groups`.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Group {
+    pub subscription_id: Option<Uuid>,
+    pub reason: String,
+    pub last_error: Option<String>,
+    pub count: i64,
+    pub oldest_at: At,
+    pub newest_at: At,
 }
 
 /// `POST /dlqs`.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub struct Reprocessed {
-    pub requeued: Vec<i64>,
     pub not_found: Vec<i64>,
     pub refused: Vec<RefusedLetter>,
+    pub requeued_at: Option<At>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
 pub struct RefusedLetter {
     pub reason: String,
+}
+
+/// `POST /dlqs/groups`.
+#[derive(Clone, Debug, Deserialize)]
+pub struct RequeuedGroup {
+    pub remaining: i64,
+    pub requeued_at: Option<At>,
+}
+
+/// `GET /dlqs/reprocessed`.
+#[derive(Clone, Debug, Deserialize)]
+pub struct SentAgain {
+    pub count: i64,
+    pub delivered: i64,
+    pub pending: i64,
+    pub dead: i64,
+    pub expired: i64,
+    pub superseded: i64,
+    pub cancelled: i64,
+    pub failed_again: Vec<Delivery>,
 }
 
 /// `GET /replays`.

@@ -79,7 +79,7 @@ test("an event, and what a receiver answers, may too", async () => {
     `/console/dead-letters?subscription_id=${id}`, `/console/audit?object_id=${id}`,
   ]) await isText(page, path, { shown: !path.startsWith("/console/audit") });
   for (const path of [`${own}/edit`, `/console/audit?who=${q}`, `/console/deliveries?failure=${q}&since=${q}`,
-    `/console/dead-letters?cause=${q}`, `/?range=${q}`, `${own}?range=${q}&done=${q}`,
+    `/console/dead-letters?last_error=${q}`, `/console/dead-letters?reason=malformed&last_error=${q}`, `/?range=${q}`, `${own}?range=${q}&done=${q}`,
   ]) await isText(page, path, { shown: false });
   isClean();
 });
@@ -103,6 +103,7 @@ test("what fails again when it is sent again is told, one by one", async () => {
   const failing = async () => (await json(`/subscriptions/${id}`)).circuit.failing_since;
   await until("a success", async () => (await failing()) === null);
   await page.goto(`/console/dead-letters?subscription_id=${id}`);
+  await page.getByRole("link", { name: "Look at them" }).click();
   await page.getByRole("checkbox").nth(0).check();
   await page.getByRole("checkbox").nth(1).check();
   await page.getByRole("button", { name: "Send the selected again" }).click();

@@ -3,7 +3,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { barriers, pictures } from "./browser.mjs";
+import { barriers, overflows, pictures } from "./browser.mjs";
 import { json, post, publish, publishAll, stage } from "./stage.mjs";
 import { until } from "./programs.mjs";
 
@@ -123,6 +123,11 @@ test("what is refused for good becomes dead letters, by cause", async () => {
   const lines = (await (await download.createReadStream()).toArray()).join("").trim().split("\n");
   assert.ok(lines.length > 2);
   for (const line of lines) assert.equal(JSON.parse(line).subscription_id, stage.id);
+  await page.getByRole("link", { name: "Look at them" }).first().click();
+  await page.getByRole("checkbox").nth(2).waitFor();
+  assert.deepEqual(await barriers(page), []);
+  assert.equal(await overflows(page), false);
+  await pictures(page, "dead-letter-group");
   isClean();
 });
 

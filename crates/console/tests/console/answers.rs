@@ -4,6 +4,9 @@ use serde_json::{Value, json};
 
 use crate::fake::{HOSTILE, ID};
 
+/// When dead letters were sent again.
+const REQUEUED_AT: &str = "2026-11-23T21:00:00.480172Z";
+
 fn minute() -> String {
     let now = chrono::Utc::now() - chrono::TimeDelta::minutes(2);
     now.format("%Y-%m-%dT%H:%M:00Z").to_string()
@@ -66,11 +69,19 @@ pub fn test() -> Value {
     })
 }
 
-pub fn dead_letter() -> Value {
+pub fn dead_letter(id: u64) -> Value {
     json!({
-        "id": 1, "subscription_id": ID, "event_id": HOSTILE, "payload": {"city": HOSTILE},
+        "id": id, "subscription_id": ID, "event_id": HOSTILE, "payload": {"city": HOSTILE},
         "partition": 3, "offset": 4711, "payload_bytes": 20, "reason": "exhausted", "attempts": 9, "last_status": 500,
         "last_error": HOSTILE, "created_at": "2026-11-23T21:00:00Z",
+    })
+}
+
+/// More than are sent again at once.
+pub fn group() -> Value {
+    json!({
+        "subscription_id": ID, "reason": "exhausted", "last_error": HOSTILE, "count": 12480,
+        "oldest_at": "2026-11-23T20:00:00Z", "newest_at": "2026-11-23T21:00:00Z",
     })
 }
 
@@ -156,6 +167,20 @@ pub fn event() -> Value {
 pub fn reprocessed() -> Value {
     json!({
         "requeued": [1, 2], "not_found": [3], "refused": [{"id": 4, "reason": "malformed"}],
+        "requeued_at": REQUEUED_AT,
+    })
+}
+
+pub fn requeued_group() -> Value {
+    json!({"requeued": 10000, "remaining": 2480, "requeued_at": REQUEUED_AT})
+}
+
+pub fn sent_again() -> Value {
+    let mut failed = delivery();
+    failed["status"] = json!("dead");
+    json!({
+        "at": REQUEUED_AT, "count": 2, "delivered": 1, "pending": 0, "dead": 1, "expired": 0,
+        "superseded": 0, "cancelled": 0, "failed_again": [failed],
     })
 }
 

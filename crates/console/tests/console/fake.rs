@@ -33,6 +33,9 @@ pub const SUBSCRIBER: &str = "tw_live_subscriber";
 
 const SECRET: &str = "whsec_shown";
 
+/// How many dead letters there are.
+pub const DEAD_LETTERS: u64 = 2500;
+
 /// What it was asked: method, path with query, headers, body.
 #[derive(Clone, Debug)]
 pub struct Call {
@@ -115,20 +118,25 @@ impl Browser {
         self.send(request.body(form).expect("a request")).await
     }
 
-    pub async fn send(&self, mut request: Request) -> Shown {
-        let headers = request.headers_mut();
-        headers.insert(HOST, "console.example".parse().expect("a value"));
-        if let Some(cookie) = &self.cookie {
-            headers.insert(COOKIE, cookie.parse().expect("a value"));
-        }
-        let response = self.router.clone().oneshot(request).await;
-        let (parts, body) = response.expect("routers do not fail").into_parts();
+    pub async fn send(&self, request: Request) -> Shown {
+        let (parts, body) = self.begin(request).await.into_parts();
         let body = to_bytes(body, usize::MAX).await.expect("a whole answer");
         Shown {
             status: parts.status,
             headers: parts.headers,
             text: String::from_utf8(body.to_vec()).expect("UTF-8"),
         }
+    }
+
+    /// The answer as it begins to come.
+    pub async fn begin(&self, mut request: Request) -> Response {
+        let headers = request.headers_mut();
+        headers.insert(HOST, "console.example".parse().expect("a value"));
+        if let Some(cookie) = &self.cookie {
+            headers.insert(COOKIE, cookie.parse().expect("a value"));
+        }
+        let response = self.router.clone().oneshot(request).await;
+        response.expect("routers do not fail")
     }
 
     /// Signs in, and keeps the cookie.
@@ -224,11 +232,7 @@ fn served(method: &Method, (path, query): (&str, &str), body: &Value) -> Respons
         ("GET", "/events/stream") => stream(),
         ("GET", "/deliveries") => {
             let link = "</deliveries?limit=50&cursor=abc%2Bd>; rel=\"next\"";
-            let mut delivery = answers::delivery();
-            if query.contains("limit=1000") {
-                delivery["status"] = json!("dead");
-            }
-            ([(LINK, link)], items(delivery)).into_response()
+            ([(LINK, link)], items(answers::delivery())).into_response()
         }
         ("GET" | "POST", path) if path.starts_with("/deliveries/") => {
             let mut whole = answers::delivery();
@@ -236,8 +240,11 @@ fn served(method: &Method, (path, query): (&str, &str), body: &Value) -> Respons
             Json(whole).into_response()
         }
         ("GET", path) if path.starts_with("/events/") => Json(answers::event()).into_response(),
-        ("GET", "/dlqs") => items(answers::dead_letter()),
+        ("GET", "/dlqs") => dead_letters(query),
         ("POST", "/dlqs") => Json(answers::reprocessed()).into_response(),
+        ("GET", "/dlqs/groups") => items(answers::group()),
+        ("POST", "/dlqs/groups") => Json(answers::requeued_group()).into_response(),
+        ("GET", "/dlqs/reprocessed") => Json(answers::sent_again()).into_response(),
         ("GET", "/replays") => items(answers::replay()),
         ("POST", path) if path.starts_with("/replays/") => Json(answers::replay()).into_response(),
         ("GET", "/api-keys") => items(answers::key()),
@@ -253,6 +260,22 @@ fn served(method: &Method, (path, query): (&str, &str), body: &Value) -> Respons
         }
         _ => refusal(404, "unknown_route", None),
     }
+}
+
+/// A part of them. Behind the first one of the `last_error` `broken` the database is away.
+fn dead_letters(query: &str) -> Response {
+    let value = |name: &str| {
+        let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+        let found = pairs.find(|(key, _)| *key == name);
+        found.and_then(|(_, value)| value.parse::<u64>().ok())
+    };
+    let after = value("after").unwrap_or_default();
+    if after > 0 && query.contains("last_error=broken") {
+        return refusal(503, "unavailable", None);
+    }
+    let last = (after + value("limit").unwrap_or(100)).min(DEAD_LETTERS);
+    let letters: Vec<_> = (after + 1..=last).map(answers::dead_letter).collect();
+    Json(json!({"items": letters})).into_response()
 }
 
 fn of_subscription(rest: &str, body: &Value) -> Response {

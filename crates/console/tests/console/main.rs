@@ -1,6 +1,7 @@
 //! The console before an API that answers whatever is worst.
 
 mod answers;
+mod dead_letters;
 mod fake;
 mod forgery;
 mod pages;

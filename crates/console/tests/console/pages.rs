@@ -26,7 +26,11 @@ fn pages() -> Vec<String> {
         "/console/deliveries/AZmw".into(),
         "/console/events/an%2Fevent".into(),
         "/console/dead-letters".into(),
-        sent_again("not_found=3&malformed=1&removed=2&of=3-4711_x_3-4712"),
+        "/console/dead-letters?skip=50".into(),
+        format!("/console/dead-letters?subscription_id={ID}&reason=exhausted&last_error=%3Cb%3E"),
+        "/console/dead-letters?reason=malformed&last_error=".into(),
+        sent_again("not_found=3&malformed=1&removed=2"),
+        sent_again("reason=%3Cb%3E&last_error=%22%3E&remaining=12480&until=%3Cscript%3E"),
         "/console/keys".into(),
         "/console/audit?who=%22%3E".into(),
         "/console/configuration".into(),
@@ -35,8 +39,8 @@ fn pages() -> Vec<String> {
 
 /// The page that shows what became of those that were sent again.
 fn sent_again(more: &str) -> String {
-    let since = "since=2026-11-23T21%3A00%3A00Z";
-    format!("/console/dead-letters/sent-again?subscription_id={ID}&{since}&{more}")
+    let at = "at=2026-11-23T21%3A00%3A00.480172Z";
+    format!("/console/dead-letters/sent-again?subscription_id={ID}&{at}&{more}")
 }
 
 /// The tags of a page. What is escaped has no angle brackets.
@@ -208,16 +212,6 @@ async fn an_action_asks_the_api_for_what_a_client_would() {
     browser
         .post(&format!("/console/subscriptions/{ID}/replay"), form)
         .await;
-    let some = format!("subscription_id={ID}&dlq=1&dlq=2");
-    let sent = browser.post("/console/dead-letters/reprocess", &some).await;
-    let to = sent.header("location");
-    assert!(to.ends_with("&of=3-4711"), "{to}");
-    let shown = browser.get(to).await.text;
-    assert!(shown.contains("It failed again."), "{shown}");
-    let group = format!("subscription_id={ID}&all=yes");
-    browser
-        .post("/console/dead-letters/reprocess", &group)
-        .await;
     browser.post("/console/deliveries/AZmw/retry", "").await;
     let path = format!("/subscriptions/{ID}");
     assert_eq!(
@@ -231,8 +225,6 @@ async fn an_action_asks_the_api_for_what_a_client_would() {
                 format!("{path}/replay"),
                 json!({"since": "2026-11-23T20:00:00Z", "dry_run": false, "rate": 5.0})
             ),
-            (Method::POST, "/dlqs".into(), json!({"dlqs": [1, 2]})),
-            (Method::POST, "/dlqs".into(), json!({"dlqs": [1]})),
             (Method::POST, "/deliveries/AZmw/retry".into(), json!(null)),
         ]
     );
