@@ -2,7 +2,9 @@
 //!
 //! A full lane that is busy delivering holds the topic up for a moment: that is back-pressure. One
 //! that is slower than the others, or does not deliver at all, must not: its subscription leaves
-//! the log and catches up at its own pace.
+//! the log and catches up at its own pace. A lane that could begin something and waits for its turn
+//! is held up by all the others together, as in an event that a hundred thousand want: to have it
+//! leave the log would make that worse.
 
 use std::time::Duration;
 
@@ -10,7 +12,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::Lanes;
-use super::lane::Lane;
+use super::lane::{Lane, Place};
 
 /// A full lane holds the topic up only while it delivers; it has so long to show that.
 const GRACE: Duration = Duration::from_millis(250);
@@ -38,7 +40,8 @@ impl Lanes {
             return false;
         };
         let shown = lane.last_success.max(lane.full_since);
-        if lane.slow > 0 || lane.bucket.is_some() || shown.is_some_and(|at| now - at > GRACE) {
+        let is_still = !waits_for_its_turn(lane) && shown.is_some_and(|at| now - at > GRACE);
+        if lane.slow > 0 || lane.bucket.is_some() || is_still {
             return true;
         }
         match (lane.pace.interval(), self.typical.get()) {
@@ -47,14 +50,20 @@ impl Lanes {
         }
     }
 
-    /// The lanes whose oldest live delivery has waited longer than `patience`: a slow receiver
-    /// must not hold its partition's progress back.
+    /// The lanes whose oldest live delivery has waited longer than `patience`, and not for its turn: a
+    /// slow receiver must not hold its partition's progress back.
     pub fn overdue(&self, now: Instant, patience: Duration) -> Vec<Uuid> {
         let late = |lane: &Lane| {
             let first = lane.live.front();
-            first.is_some_and(|delivery| now - delivery.queued_at > patience)
+            let is_late = first.is_some_and(|delivery| now - delivery.queued_at > patience);
+            is_late && !waits_for_its_turn(lane)
         };
         let late = self.by_subscription.iter().filter(|(_, lane)| late(lane));
         late.map(|(id, _)| *id).collect()
     }
+}
+
+/// Whether nothing but the others keeps it from beginning a request.
+fn waits_for_its_turn(lane: &Lane) -> bool {
+    lane.place == Place::Ready
 }

@@ -162,13 +162,28 @@ fn a_lane_that_was_emptied_costs_the_next_no_turn() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lane_is_overdue_when_its_oldest_delivery_has_waited_too_long() {
+async fn a_lane_is_overdue_when_its_oldest_delivery_has_waited_too_long_for_its_receiver() {
     let mut lanes = Lanes::new(LIMITS);
-    let (late, patience) = (lane_with(&mut lanes, 2), Duration::from_secs(5));
+    let (late, patience) = (lane_with(&mut lanes, 6), Duration::from_secs(5));
+    assert_eq!(turns(&mut lanes).len(), 4);
     assert!(lanes.overdue(Instant::now(), patience).is_empty());
     tokio::time::advance(Duration::from_secs(6)).await;
     lane_with(&mut lanes, 1);
     assert_eq!(lanes.overdue(Instant::now(), patience), [late.id]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lane_that_waits_for_its_turn_stays_on_the_log_however_long() {
+    let mut lanes = Lanes::new(LIMITS);
+    for deliveries in [4, 2] {
+        lane_with(&mut lanes, deliveries);
+    }
+    assert_eq!(turns(&mut lanes).len(), LIMITS.in_flight);
+    lane_with(&mut lanes, i64::try_from(LIMITS.queue).unwrap());
+    tokio::time::advance(Duration::from_mins(1)).await;
+    let now = Instant::now();
+    assert!(lanes.overdue(now, Duration::from_secs(5)).is_empty());
+    assert_eq!(lanes.full(now), (true, Vec::new()));
 }
 
 #[test]
