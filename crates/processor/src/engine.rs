@@ -224,7 +224,7 @@ impl Engine {
             flight: Flight::new(settings.slow),
             settings,
             sender: Arc::new(sender),
-            meters: Meters::new(),
+            meters: Meters::of_installed(),
             budget,
             recorder,
             index: Index::default(),
@@ -315,22 +315,16 @@ impl Engine {
     /// What ended, and what else has by now: to look at all inputs after each, and to hand outcomes
     /// on one by one, costs more than what is to be done for one.
     fn land(&mut self, first: Option<Landed>) -> anyhow::Result<()> {
-        let mut ended = first;
-        for _ in 1..LANDINGS {
-            self.finish_landed(ended);
-            ended = match self.flight.try_next()? {
-                Some(next) => next,
-                None => return Ok(()),
-            };
-        }
-        self.finish_landed(ended);
-        Ok(())
-    }
-
-    fn finish_landed(&mut self, ended: Option<Landed>) {
-        if let Some((flying, attempt)) = ended {
+        if let Some((flying, attempt)) = first {
             self.finish(flying, attempt);
         }
+        for _ in 1..LANDINGS {
+            let Some((flying, attempt)) = self.flight.try_next()? else {
+                break;
+            };
+            self.finish(flying, attempt);
+        }
+        Ok(())
     }
 
     /// When there is something to do though nothing comes.

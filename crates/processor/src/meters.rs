@@ -20,7 +20,7 @@ pub struct Meters {
 
 impl Meters {
     /// Those of the recorder that is installed by now.
-    pub fn new() -> Self {
+    pub fn of_installed() -> Self {
         Self {
             events: counter!(observe::EVENTS),
             attempts: ByLabel::new(observe::ATTEMPTS, "verdict"),
@@ -97,6 +97,8 @@ impl ByLabel {
 
 impl std::fmt::Debug for ByLabel {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ByLabel").field("name", &self.name).finish()
+        f.debug_struct("ByLabel")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
     }
 }

@@ -98,13 +98,17 @@ impl Flight {
         }
     }
 
-    /// The next that has ended by now, as [`Flight::next`] says it; `None` where none has.
+    /// The next that has ended by now; `None` where none has.
     ///
     /// # Errors
     /// That an attempt panicked.
-    pub fn try_next(&mut self) -> anyhow::Result<Option<Option<Landed>>> {
-        let ended = self.tasks.try_join_next_with_id();
-        ended.map(|ended| self.landed(ended)).transpose()
+    pub fn try_next(&mut self) -> anyhow::Result<Option<Landed>> {
+        while let Some(ended) = self.tasks.try_join_next_with_id() {
+            if let Some(landed) = self.landed(ended)? {
+                return Ok(Some(landed));
+            }
+        }
+        Ok(None)
     }
 
     fn landed(
