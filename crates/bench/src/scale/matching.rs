@@ -15,7 +15,7 @@ pub struct Matching {
 }
 
 impl Scale {
-    /// Measures it among none, a tenth and all. Subscriptions are read anew every half minute,
+    /// Measures it among none, a tenth and all. Subscriptions are looked at every half minute,
     /// which is no part of matching: the events are published right after that was done.
     ///
     /// # Errors
