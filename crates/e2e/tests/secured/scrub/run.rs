@@ -337,6 +337,7 @@ async fn settings(stage: &Stage, format: &str) -> Settings {
     for (name, value) in [
         ("AUTH", "on".to_owned()),
         ("RATE_LIMIT_PER_KEY", "0".into()),
+        ("RATE_LIMIT_PER_ADDRESS", "0".into()),
         ("ADMIN_API_KEY", header_text(&core("Admin")).repeat(2)),
         ("SECRETS_KEYS", format!("key:{}", key(&core("Sealing")))),
         (
