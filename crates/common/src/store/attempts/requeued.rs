@@ -9,7 +9,8 @@ use super::{Outcome, list};
 /// The latest rows of the deliveries that were sent again at that moment, newest first; up to `limit`,
 /// each once. Of an owner's subscriptions, unless that is `None`.
 ///
-/// What was parked has a row of the same kind, but that one names its city.
+/// What was parked has a row of the same kind, but that one names its city. That it is not delivered is
+/// said beside that it is pending, for the index is of the former.
 ///
 /// # Errors
 /// The database's.
