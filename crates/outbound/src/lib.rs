@@ -5,6 +5,7 @@
 //! is a [`Verdict`], never an error. Where it may go is ruled by [`Egress`]. Retries, rates and breakers are the business of the callers.
 
 mod attempt;
+mod carried;
 mod certificate;
 mod connection;
 mod connector;

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::oauth2::{ClientAuth, ClientCredentials, Invalid};
-use http::{HeaderMap, Uri};
+use http::Uri;
 use ring::digest::{SHA256, digest};
 use secrecy::ExposeSecret;
 
@@ -44,7 +44,6 @@ pub struct Client(Arc<Inner>);
 struct Inner {
     credentials: ClientCredentials,
     uri: Uri,
-    headers: HeaderMap,
     key: Key,
 }
 
@@ -57,7 +56,7 @@ impl Client {
     /// # Panics
     /// Never: credentials have text keys only.
     pub fn new(credentials: &ClientCredentials) -> Result<Self, Invalid> {
-        let (uri, headers) = target::endpoint(&credentials.token_url)
+        let uri = target::endpoint(&credentials.token_url)
             .map_err(|error| Invalid::new("token_url", error.to_string()))?;
         let plain = serde_json::to_vec(credentials).expect("it has text keys only");
         let mut key = Key::default();
@@ -65,7 +64,6 @@ impl Client {
         Ok(Self(Arc::new(Inner {
             credentials: credentials.clone(),
             uri,
-            headers,
             key,
         })))
     }

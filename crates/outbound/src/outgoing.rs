@@ -62,11 +62,7 @@ impl Outgoing<'_> {
         token: Option<&HeaderValue>,
         timestamp: i64,
     ) -> Result<HeaderMap, InvalidOutgoing> {
-        let mut headers = HeaderMap::with_capacity(target.headers.len() + ADDED);
-        // Appended, and not inserted: a target may have several of one name.
-        for (name, value) in &target.headers {
-            headers.append(name, value.clone());
-        }
+        let mut headers = target.headers.to_map(&target.uri, ADDED);
         let mut put = |name, value| headers.insert(HeaderName::from_static(name), value);
         put(WEBHOOK_ID, HeaderValue::from_str(self.id)?);
         put(WEBHOOK_TIMESTAMP, timestamp.into());

@@ -73,7 +73,9 @@ impl Sender {
             Ok(Ok((status, headers))) => permission(
                 status,
                 &headers,
-                target.headers.get(WEBHOOK_REQUEST_ORIGIN),
+                target
+                    .headers
+                    .get(&HeaderName::from_static(WEBHOOK_REQUEST_ORIGIN)),
                 rate,
             )
             .map_err(|lack| NotPermitted::Answered(status.as_u16(), lack)),
@@ -107,7 +109,7 @@ fn request(
     token: Option<HeaderValue>,
     rate: Option<NonZeroU32>,
 ) -> Request<Payload> {
-    let mut headers = target.headers.clone();
+    let mut headers = target.headers.to_map(&target.uri, 2);
     if let Some(token) = token {
         headers.insert(AUTHORIZATION, token);
     }

@@ -287,7 +287,7 @@ impl Sender {
 
 /// What a receiver may repeat of it, which nobody is to read.
 fn carried(target: &Target, token: Option<&HeaderValue>) -> HeaderMap {
-    let mut carried = target.headers.clone();
+    let mut carried = target.headers.to_map(&target.uri, 1);
     if let Some(token) = token {
         let mut token = token.clone();
         token.set_sensitive(true);

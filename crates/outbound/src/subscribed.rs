@@ -112,7 +112,7 @@ mod tests {
         let mut target = Target::new("http://a/", Duration::from_secs(1)).unwrap();
         target.authenticate(auth).unwrap();
         assert!(!format!("{target:?}").contains("hunter2"));
-        target.headers
+        target.headers.to_map(&target.uri, 0)
     }
 
     #[test]

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use common::event::USER_AGENT;
-use http::header::{self, HeaderMap, HeaderName, HeaderValue, InvalidHeaderValue};
-use http::uri::{Authority, Uri};
+use http::header::{self, HeaderName, HeaderValue, InvalidHeaderValue};
+use http::uri::Uri;
 use signature::Signer;
 use url::Url;
 
+use crate::carried::Carried;
 use crate::identity::ClientIdentity;
 use crate::oauth2::Client;
 
@@ -23,7 +23,7 @@ pub const WEBHOOK_REQUEST_ORIGIN: &str = "webhook-request-origin";
 #[derive(Clone, Debug)]
 pub struct Target {
     pub(crate) uri: Uri,
-    pub(crate) headers: HeaderMap,
+    pub(crate) headers: Carried,
     pub(crate) timeout: Duration,
     pub(crate) signer: Option<Signer>,
     /// Who we are to it.
@@ -58,10 +58,9 @@ impl Target {
     /// # Errors
     /// Why no event can go there.
     pub fn new(url: &str, timeout: Duration) -> Result<Self, InvalidTarget> {
-        let (uri, headers) = endpoint(url)?;
         Ok(Self {
-            uri,
-            headers,
+            uri: endpoint(url)?,
+            headers: Carried::default(),
             timeout,
             signer: None,
             identity: None,
@@ -130,9 +129,8 @@ impl Target {
     }
 }
 
-/// What a request to that URL is for, and the headers by which it says so and who we are. The URL's
-/// credentials are left out.
-pub(crate) fn endpoint(url: &str) -> Result<(Uri, HeaderMap), InvalidTarget> {
+/// What a request to that URL is for. The URL's credentials are left out.
+pub(crate) fn endpoint(url: &str) -> Result<Uri, InvalidTarget> {
     let mut url = Url::parse(url)?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(InvalidTarget::NotHttp);
@@ -140,13 +138,8 @@ pub(crate) fn endpoint(url: &str) -> Result<(Uri, HeaderMap), InvalidTarget> {
     // They fail only where there is no host.
     let bare = url.set_username("").and_then(|()| url.set_password(None));
     bare.map_err(|()| InvalidTarget::NotHttp)?;
-    let uri: Uri = url.as_str().parse().map_err(http::Error::from)?;
-    let authority = uri.authority().map_or("", Authority::as_str);
-    let host = HeaderValue::from_str(authority).map_err(http::Error::from)?;
-    let mut headers = HeaderMap::new();
-    headers.insert(header::HOST, host);
-    headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
-    Ok((uri, headers))
+    let uri = url.as_str().parse().map_err(http::Error::from)?;
+    Ok(uri)
 }
 
 #[cfg(test)]
@@ -169,7 +162,8 @@ mod tests {
             ("http://2130706433/", "127.0.0.1", "/"),
         ] {
             let target = target(url).unwrap();
-            assert_eq!(target.headers[header::HOST], host, "{url}");
+            let headers = target.headers.to_map(&target.uri, 0);
+            assert_eq!(headers[header::HOST], host, "{url}");
             assert_eq!(target.uri.path_and_query().unwrap(), path, "{url}");
         }
     }
@@ -186,7 +180,8 @@ mod tests {
         let mut target = target("http://a/").unwrap();
         target.authorize("a\r\nx: y").unwrap_err();
         target.authorize("secret").unwrap();
-        assert_eq!(target.headers[header::AUTHORIZATION], "Bearer secret");
+        let header = target.headers.get(&header::AUTHORIZATION);
+        assert_eq!(header.unwrap(), "Bearer secret");
         assert!(!format!("{target:?}").contains("secret"));
     }
 }

@@ -12,6 +12,7 @@ use url::form_urlencoded::{Serializer, byte_serialize};
 use super::Client;
 use super::assertion::{Claims, SigningKey};
 use super::error::TokenError;
+use crate::carried;
 use crate::payload::{Payload, Sent};
 
 /// What an assertion is, where a form has one.
@@ -31,7 +32,7 @@ pub fn of(client: &Client, now: DateTime<Utc>) -> Result<Request<Payload>, Token
     *request.method_mut() = Method::POST;
     *request.uri_mut() = client.0.uri.clone();
     let headers = request.headers_mut();
-    headers.extend(client.0.headers.clone());
+    *headers = carried::of_all(&client.0.uri, 3);
     headers.insert(CONTENT_TYPE, FORM);
     headers.insert(ACCEPT, JSON);
     if let ClientAuth::ClientSecretBasic { client_secret } = &credentials.client_auth {
