@@ -125,7 +125,7 @@ fn subscription(city: &str) -> Arc<Subscription> {
         policy: Policy::default(),
         target: Target::new("http://localhost:9099", TIMEOUT).expect("it is a URL"),
         event_types: None,
-        cities: Some(vec![city.into()]),
+        cities: Some([city.into()].into()),
         filter: None,
     })
 }

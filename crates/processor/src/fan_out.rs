@@ -1,6 +1,7 @@
 //! Which subscriptions want an event: an index by type and city, so that an event costs what it
 //! matches, not what exists. Pure; the engine owns the one index.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -8,16 +9,16 @@ use common::event::names_type;
 use uuid::Uuid;
 
 use crate::event::{About, Subject};
-use crate::subscription::Subscription;
+use crate::subscription::{Names, Subscription};
 
 /// Where a subscription is filed: under a type or every type, a city or every city.
-type Key = (Option<String>, Option<String>);
+type Key<'a> = (Option<&'a str>, Option<&'a str>);
 
 /// All subscriptions. One that is muted is known, and gets nothing.
 #[derive(Debug, Default)]
 pub struct Index {
     by_id: HashMap<Uuid, Arc<Subscription>>,
-    by_key: HashMap<Key, Vec<Uuid>>,
+    by_type: Filed<Filed<Vec<Uuid>>>,
     muted: HashSet<Uuid>,
 }
 
@@ -70,8 +71,13 @@ impl Index {
     }
 
     fn file(&mut self, subscription: &Subscription) {
-        for key in keys_of(subscription) {
-            self.by_key.entry(key).or_default().push(subscription.id);
+        for (event_type, city) in keys_of(subscription) {
+            let ids = self.by_type.place(event_type).place(city);
+            if ids.is_empty() {
+                // Most cities have one; a list begins with room for four.
+                ids.reserve_exact(1);
+            }
+            ids.push(subscription.id);
         }
     }
 
@@ -79,13 +85,11 @@ impl Index {
         let Some(subscription) = self.by_id.get(&id) else {
             return;
         };
-        for key in keys_of(subscription) {
-            if let Some(ids) = self.by_key.get_mut(&key) {
-                ids.retain(|other| *other != id);
-                if ids.is_empty() {
-                    self.by_key.remove(&key);
-                }
-            }
+        for (event_type, city) in keys_of(subscription) {
+            let cities = self.by_type.place(event_type);
+            cities.place(city).retain(|other| *other != id);
+            cities.tidy(city, Vec::is_empty);
+            self.by_type.tidy(event_type, Filed::is_empty);
         }
     }
 
@@ -93,12 +97,12 @@ impl Index {
     pub fn matches(&self, subject: &Subject) -> Vec<Uuid> {
         let mut found = Vec::new();
         let mut lists = 0;
-        for event_type in patterns(subject) {
-            for city in cities(subject) {
-                if let Some(ids) = self.by_key.get(&(event_type.clone(), city)) {
-                    found.extend_from_slice(ids);
-                    lists += 1;
-                }
+        let patterns = patterns(subject);
+        let of_type = |pattern: &Option<_>| self.by_type.get(pattern.as_deref());
+        for by_city in patterns.iter().filter_map(of_type) {
+            for ids in cities(subject).filter_map(|city| by_city.get(city)) {
+                found.extend_from_slice(ids);
+                lists += usize::from(!ids.is_empty());
             }
         }
         if lists > 1 {
@@ -119,7 +123,7 @@ pub fn wants(subscription: &Subscription, subject: &Subject) -> bool {
     };
     let of_city = match (&subscription.cities, &subject.about) {
         (None, _) => true,
-        (Some(cities), About::City(city)) => cities.contains(city),
+        (Some(cities), About::City(city)) => cities.iter().any(|named| **named == **city),
         (Some(_), About::Subscription(_)) => false,
     };
     of_type && of_city
@@ -127,44 +131,84 @@ pub fn wants(subscription: &Subscription, subject: &Subject) -> bool {
 
 /// What an event's type is filed under: itself, `a.*` for each of its prefixes, and, unless it has
 /// to be named to be had, nothing.
-fn patterns(subject: &Subject) -> Vec<Option<String>> {
+fn patterns(subject: &Subject) -> Vec<Option<Cow<'_, str>>> {
     let event_type = &subject.event_type;
     let prefixes = event_type
         .match_indices('.')
         .map(|(dot, _)| format!("{}.*", &event_type[..dot]));
     let any = matches!(subject.about, About::City(_)).then_some(None);
     any.into_iter()
-        .chain([Some(event_type.clone())])
-        .chain(prefixes.map(Some))
+        .chain([Some(event_type.into())])
+        .chain(prefixes.map(|prefix| Some(prefix.into())))
         .collect()
 }
 
 /// What its city is filed under: nothing, and itself.
-fn cities(subject: &Subject) -> Vec<Option<String>> {
-    match &subject.about {
-        About::City(city) => vec![None, Some(city.clone())],
-        About::Subscription(_) => vec![None],
-    }
+fn cities(subject: &Subject) -> impl Iterator<Item = Option<&str>> {
+    let city = match &subject.about {
+        About::City(city) => Some(Some(city.as_str())),
+        About::Subscription(_) => None,
+    };
+    std::iter::once(None).chain(city)
 }
 
 /// Each key once, however often the subscription names a type or a city.
-fn keys_of(subscription: &Subscription) -> HashSet<Key> {
-    let either = |named: &Option<Vec<String>>| -> Vec<Option<String>> {
-        named
-            .as_ref()
-            .map_or(vec![None], |all| all.iter().cloned().map(Some).collect())
-    };
-    let cities = either(&subscription.cities);
-    let types = either(&subscription.event_types).into_iter();
+fn keys_of(subscription: &Subscription) -> HashSet<Key<'_>> {
+    let cities = either(subscription.cities.as_ref());
+    let types = either(subscription.event_types.as_ref()).into_iter();
     types
-        .flat_map(|kind| cities.iter().map(move |city| (kind.clone(), city.clone())))
+        .flat_map(|kind| cities.iter().map(move |city| (kind, *city)))
         .collect()
+}
+
+fn either(named: Option<&Names>) -> Vec<Option<&str>> {
+    named.map_or(vec![None], |all| {
+        all.iter().map(|name| Some(&**name)).collect()
+    })
+}
+
+/// What is filed under a name, and what under every name. Nothing is kept of a name with nothing left.
+#[derive(Debug, Default)]
+struct Filed<T> {
+    every: T,
+    by_name: HashMap<Box<str>, T>,
+}
+
+impl<T: Default> Filed<T> {
+    fn get(&self, name: Option<&str>) -> Option<&T> {
+        name.map_or(Some(&self.every), |name| self.by_name.get(name))
+    }
+
+    fn place(&mut self, name: Option<&str>) -> &mut T {
+        match name {
+            None => &mut self.every,
+            Some(name) => self.by_name.entry(name.into()).or_default(),
+        }
+    }
+
+    fn tidy(&mut self, name: Option<&str>, is_empty: impl FnOnce(&T) -> bool) {
+        if let Some(name) = name
+            && self.by_name.get(name).is_some_and(is_empty)
+        {
+            self.by_name.remove(name);
+        }
+    }
+}
+
+impl<T> Filed<Vec<T>> {
+    fn is_empty(&self) -> bool {
+        self.every.is_empty() && self.by_name.is_empty()
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::subscription::tests::subscription;
+
+    fn files_nothing(index: &Index) -> bool {
+        index.by_type.every.is_empty() && index.by_type.by_name.is_empty()
+    }
 
     fn matching(index: &Index, event_type: &str, city: &str) -> Vec<Uuid> {
         index.matches(&Subject {
@@ -174,7 +218,7 @@ mod tests {
     }
 
     fn wanting(types: Option<&[&str]>, cities: Option<&[&str]>) -> Arc<Subscription> {
-        let owned = |all: &[&str]| all.iter().map(ToString::to_string).collect();
+        let owned = |all: &[&str]| all.iter().map(|name| (*name).into()).collect();
         let mut wanting = subscription("http://localhost:9099");
         wanting.event_types = types.map(owned);
         wanting.cities = cities.map(owned);
@@ -240,12 +284,12 @@ mod tests {
         index.upsert(one.clone());
         let matched = |index: &Index| matching(index, "temperature.updated", "Tokyo");
         assert_eq!(matched(&index), Vec::<Uuid>::new());
-        assert!(index.get(one.id).is_some() && index.by_key.is_empty());
+        assert!(index.get(one.id).is_some() && files_nothing(&index));
         index.unmute(one.id);
         index.unmute(one.id);
         assert_eq!(matched(&index), [one.id]);
         index.remove(one.id);
-        assert!(index.get(one.id).is_none() && index.by_key.is_empty());
+        assert!(index.get(one.id).is_none() && files_nothing(&index));
     }
 
     #[test]

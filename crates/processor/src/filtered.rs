@@ -59,7 +59,7 @@ mod tests {
             ("event.reading > 31", false),
             ("event.humidity > 1", false),
         ] {
-            wanting.filter = Some(Filter::compile(filter).unwrap());
+            wanting.filter = Some(Box::new(Filter::compile(filter).unwrap()));
             assert_eq!(warm.passes(&wanting), passes, "{filter}");
         }
     }

@@ -10,6 +10,9 @@ use uuid::Uuid;
 
 use crate::policy::Policy;
 
+/// A list that does not grow, nor do its names: there may be very many subscriptions.
+pub type Names = Box<[Box<str>]>;
+
 /// Made once per change, shared by all its deliveries.
 #[derive(Debug)]
 pub struct Subscription {
@@ -20,10 +23,10 @@ pub struct Subscription {
     pub spills: bool,
     pub policy: Policy,
     pub target: Target,
-    pub event_types: Option<Vec<String>>,
-    pub cities: Option<Vec<String>>,
-    /// What an event must be besides.
-    pub filter: Option<Filter>,
+    pub event_types: Option<Names>,
+    pub cities: Option<Names>,
+    /// What an event must be besides. Boxed, as few have one.
+    pub filter: Option<Box<Filter>>,
 }
 
 impl Subscription {
@@ -47,17 +50,22 @@ impl Subscription {
     }
 
     fn at(row: &Row, target: Target, active: bool) -> anyhow::Result<Self> {
+        let filter = row.filter.as_deref().map(Filter::compile);
         Ok(Self {
             target,
             id: row.id,
             active,
             spills: row.state != State::Disabled,
             policy: Policy::try_from(row).map_err(anyhow::Error::msg)?,
-            event_types: row.event_types.clone(),
-            cities: row.cities.clone(),
-            filter: row.filter.as_deref().map(Filter::compile).transpose()?,
+            event_types: row.event_types.as_deref().map(names),
+            cities: row.cities.as_deref().map(names),
+            filter: filter.transpose()?.map(Box::new),
         })
     }
+}
+
+fn names(of: &[String]) -> Names {
+    of.iter().map(|name| name.as_str().into()).collect()
 }
 
 #[cfg(test)]
