@@ -14,6 +14,7 @@ use common::store::{circuits, replays};
 use sqlx::PgPool;
 use sqlx::postgres::PgListener;
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -24,8 +25,9 @@ use crate::subscription::Subscription;
 /// How often all are looked at again.
 const RELOAD_INTERVAL: Duration = Duration::from_secs(30);
 
-/// How many rows are in memory at once while they are read.
-const ROWS: usize = 1000;
+/// How many rows are read at once. The next are read while these are made use of, so twice as many are
+/// in memory.
+const ROWS: usize = 250;
 
 /// The pause after Postgres did not answer.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -135,8 +137,17 @@ impl Follower {
             ..All::default()
         };
         let mut known = unchanged.iter().map(|it| (it.id, it.written_in)).collect();
-        for some in changed.chunks(ROWS) {
-            self.read(some, &mut all, &mut known).await?;
+        let mut parts = changed.chunks(ROWS).map(<[Version]>::to_vec);
+        let mut begin = |reading: &mut JoinSet<_>| {
+            let next = parts.next().map(|part| read(self.db.clone(), part));
+            next.map(|next| reading.spawn(next));
+        };
+        let mut reading = JoinSet::new();
+        begin(&mut reading);
+        while let Some(read) = reading.join_next().await {
+            begin(&mut reading);
+            let (part, rows) = read.context("reading panicked")??;
+            self.take(&part, &rows, &mut all, &mut known);
         }
         all.circuits = circuits::all_open(&self.db)
             .await
@@ -145,17 +156,14 @@ impl Follower {
         Ok(Change::All(all))
     }
 
-    async fn read(
+    fn take(
         &self,
         changed: &[Version],
+        rows: &[Row],
         all: &mut All,
         known: &mut HashMap<Uuid, i64>,
-    ) -> anyhow::Result<()> {
+    ) {
         let versions: HashMap<_, _> = changed.iter().map(|it| (it.id, it.written_in)).collect();
-        let ids: Vec<Uuid> = versions.keys().copied().collect();
-        let rows = subscriptions::get_all(&self.db, &ids)
-            .await
-            .context("reading the subscriptions")?;
         for row in rows.iter().filter(|row| self.concerns(row)) {
             match self.usable(row) {
                 Usable::Yes(subscription) => {
@@ -167,7 +175,6 @@ impl Follower {
                 Usable::No => all.unusable.push(row.id),
             }
         }
-        Ok(())
     }
 
     /// Whether a subscription can get anything of this topic: what is never matched there is not
@@ -192,6 +199,15 @@ impl Follower {
             }
         }
     }
+}
+
+/// These subscriptions' rows.
+async fn read(db: PgPool, changed: Vec<Version>) -> anyhow::Result<(Vec<Version>, Vec<Row>)> {
+    let ids: Vec<Uuid> = changed.iter().map(|version| version.id).collect();
+    let rows = subscriptions::get_all(&db, &ids)
+        .await
+        .context("reading the subscriptions")?;
+    Ok((changed, rows))
 }
 
 /// What can be made of a row.
