@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
@@ -13,9 +13,15 @@ use crate::figures::Arrivals;
 use crate::processes;
 use crate::receiver::{COUNT, Ports, REPORT, TURN};
 
+/// How much of a log is shown where its program has ended, in bytes.
+const LAST_WORDS: usize = 2000;
+
 /// A running processor.
 #[derive(Debug)]
-pub struct Processor(Child);
+pub struct Processor {
+    child: Child,
+    log: PathBuf,
+}
 
 impl Processor {
     /// Starts one, whose log goes to a file: that program, or the one that was built with this one.
@@ -27,26 +33,32 @@ impl Processor {
         settings: &[(&str, &str)],
         log: &Path,
     ) -> anyhow::Result<Self> {
-        let log = File::create(log).with_context(|| format!("creating {}", log.display()))?;
+        let output = File::create(log).with_context(|| format!("creating {}", log.display()))?;
         let program = program.map_or_else(|| beside("processor"), |file| Ok(file.to_owned()))?;
         let child = Command::new(program)
             .envs(settings.iter().copied())
             .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log)
+            .stdout(output.try_clone()?)
+            .stderr(output)
             .kill_on_drop(true)
             .spawn();
-        Ok(Self(child.context("starting the processor")?))
+        Ok(Self {
+            child: child.context("starting the processor")?,
+            log: log.to_owned(),
+        })
     }
 
     /// Fails when it has ended.
     ///
     /// # Errors
-    /// That it has.
+    /// That it has, how, and what it said last.
     pub fn check(&mut self) -> anyhow::Result<()> {
-        let ended = self.0.try_wait()?;
-        ensure!(ended.is_none(), "the processor ended by itself");
-        Ok(())
+        let Some(status) = self.child.try_wait()? else {
+            return Ok(());
+        };
+        let said = std::fs::read(&self.log)?;
+        let last = String::from_utf8_lossy(&said[said.len().saturating_sub(LAST_WORDS)..]);
+        bail!("the processor ended by itself, {status}: {last}")
     }
 
     /// The most memory that was ever resident, in MiB.
@@ -70,7 +82,7 @@ impl Processor {
     /// # Errors
     /// That it is gone.
     pub fn pid(&self) -> anyhow::Result<u32> {
-        self.0.id().context("the processor ended by itself")
+        self.child.id().context("the processor ended by itself")
     }
 
     /// SIGKILL: what it has not delivered is no business of the case any more.
@@ -78,7 +90,7 @@ impl Processor {
     /// # Errors
     /// That it cannot be waited for.
     pub async fn kill(mut self) -> anyhow::Result<()> {
-        self.0.kill().await.context("ending the processor")
+        self.child.kill().await.context("ending the processor")
     }
 }
 

@@ -1,10 +1,8 @@
 //! One case, from an empty stage to its row.
 
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::Context;
 use tokio::time::Instant;
 
 use crate::case::Case;
@@ -13,10 +11,7 @@ use crate::kind::Kind;
 use crate::load::{Load, now_micros};
 use crate::program::{Processor, Receiver};
 use crate::report::{Remains, Row};
-use crate::stage::Stage;
-
-/// Seals the secrets of the subscriptions.
-const SECRETS_KEYS: &str = "bench:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+use crate::stage::{SECRETS_KEYS, Stage};
 
 /// How long after the last event deliveries to healthy receivers are waited for.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -133,11 +128,8 @@ pub(crate) fn processor(
     stage: &Stage,
     own: &[(&str, &str)],
 ) -> anyhow::Result<Processor> {
-    let listener = TcpListener::bind("127.0.0.1:0").context("finding a free port")?;
-    let address = listener.local_addr()?.to_string();
-    drop(listener);
     let mut settings = vec![
-        ("PROCESSOR_ADMIN_LISTEN", &*address),
+        ("PROCESSOR_ADMIN_LISTEN", "127.0.0.1:0"),
         ("DATABASE_URL", &stage.database_url),
         ("KAFKA_BROKERS", &stage.kafka.kafka_brokers),
         ("KAFKA_TOPIC", &stage.kafka.kafka_topic),

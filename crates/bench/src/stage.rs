@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use common::kafka::{KafkaArgs, KafkaSecurity};
-use common::store::{self, StoreArgs};
+use common::secrets::Keyring;
+use common::store::{self, StoreArgs, subscriptions};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
 use tokio::time::Instant;
@@ -13,6 +14,9 @@ use uuid::Uuid;
 
 use crate::load::city;
 use crate::program::Processor;
+
+/// Seals the secrets of the subscriptions.
+pub const SECRETS_KEYS: &str = "bench:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
 
 /// How many partitions the topic has.
 pub const PARTITIONS: i32 = 12;
@@ -102,7 +106,15 @@ impl Stage {
         );
         let subscribed = subscribed.bind(ids).bind(cities).bind(urls);
         subscribed.execute(&self.db).await.context("subscribing")?;
-        Ok(())
+        self.seal().await
+    }
+
+    /// Gives subscriptions their secrets, as `api` does that makes them: else a processor would when it
+    /// starts, as after an upgrade.
+    async fn seal(&self) -> anyhow::Result<()> {
+        let keyring = Keyring::new(&SECRETS_KEYS.into())?;
+        let sealing = subscriptions::seal_all(&self.db, &keyring);
+        sealing.await.map(drop).context("sealing")
     }
 
     /// Subscribes one URL to these cities.
@@ -114,6 +126,7 @@ impl Stage {
         let sql = "INSERT INTO subscriptions (id, name, url, cities) VALUES ($1, $2, $2, $3)";
         let subscribed = sqlx::query(sql).bind(id).bind(url).bind(cities);
         subscribed.execute(&self.db).await.context("subscribing")?;
+        self.seal().await?;
         Ok(id)
     }
 

@@ -22,12 +22,10 @@ use tokio::time::Instant;
 use tower::ServiceExt;
 
 use super::Taken;
+use crate::stage::SECRETS_KEYS;
 
 /// An admin's key for this run.
 const ADMIN: &str = "an-admins-key-for-the-benchmark-alone";
-
-/// Seals nothing here.
-const SECRETS_KEYS: &str = "bench:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
 
 const LONG: Duration = Duration::from_mins(1);
 
