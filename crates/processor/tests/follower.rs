@@ -9,6 +9,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use common::secrets::Keyring;
+use common::store::subscriptions;
 use processor::engine::Change;
 use processor::event::Kind;
 use processor::follower::Follower;
@@ -16,11 +17,17 @@ use sqlx::PgPool;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
+fn keyring() -> Keyring {
+    Keyring::new(&format!("test:{}=", "A".repeat(43)).into()).unwrap()
+}
+
+/// One with the secrets that a processor gives it when it starts.
 async fn subscription(db: &PgPool) -> Uuid {
     let id = Uuid::now_v7();
     let sql = "INSERT INTO subscriptions (id, name, url) VALUES ($1, $2, 'http://localhost:9')";
     let inserted = sqlx::query(sql).bind(id).bind(id.to_string());
     inserted.execute(db).await.unwrap();
+    subscriptions::seal_all(db, &keyring()).await.unwrap();
     id
 }
 
@@ -31,7 +38,7 @@ fn follower(db: &PgPool, kind: Kind) -> Follower {
         kind,
         engine: mpsc::channel(1).0,
         attempt_timeout: Duration::from_secs(10),
-        keyring: Keyring::new(&format!("test:{}=", "A".repeat(43)).into()).unwrap(),
+        keyring: keyring(),
         known: HashMap::new(),
     }
 }
