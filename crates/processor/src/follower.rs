@@ -139,8 +139,9 @@ impl Follower {
         let mut known = unchanged.iter().map(|it| (it.id, it.written_in)).collect();
         let mut parts = changed.chunks(ROWS).map(<[Version]>::to_vec);
         let mut begin = |reading: &mut JoinSet<_>| {
-            let next = parts.next().map(|part| read(self.db.clone(), part));
-            next.map(|next| reading.spawn(next));
+            if let Some(part) = parts.next() {
+                reading.spawn(read(self.db.clone(), part));
+            }
         };
         let mut reading = JoinSet::new();
         begin(&mut reading);
