@@ -167,10 +167,11 @@ impl Lanes {
         };
         *count = count.saturating_sub(1);
         let changed = attempt.and_then(|attempt| lane.learn(attempt, now));
-        if attempt.is_some_and(|attempt| attempt.failure.is_none())
-            && let Some(interval) = lane.pace.interval()
-        {
-            self.typical.add(interval);
+        if let Some(attempt) = attempt.filter(|attempt| attempt.failure.is_none()) {
+            let usual = lane.pace.usual().unwrap_or(attempt.latency);
+            let typical = self.typical.add(lane.pace.interval(usual));
+            let took = lane.pace.interval(attempt.latency);
+            lane.slowness.add(took, typical);
         }
         if lane.is_spent(now) {
             self.by_subscription.remove(&id);
@@ -301,6 +302,9 @@ impl Lanes {
             return None;
         }
         let delivery = lane.take(catches_up)?;
+        if lane.fast + lane.slow == 0 {
+            lane.flying_since = Some(now);
+        }
         lane.fast += 1;
         if lane.live.len() < self.limits.queue && lane.full_since.take().is_some() {
             self.full.remove(&id);

@@ -109,10 +109,16 @@ impl Pace {
         (usual * SLOW_FACTOR).max(SLOW_FLOOR)
     }
 
-    /// How long the lane takes for one delivery, with as many in flight as it may have; `None`
-    /// until one has succeeded.
-    pub fn interval(&self) -> Option<Duration> {
-        Some(self.usual?.div_f64(self.limit))
+    /// How long its requests usually take; `None` until one has succeeded.
+    pub fn usual(&self) -> Option<Duration> {
+        self.usual
+    }
+
+    /// How long the lane takes for each delivery, where one took so long and as many are in flight as
+    /// may be. A lane that never had to back off has its maximum within a few round trips, and is not
+    /// slow for beginning with less.
+    pub fn interval(&self, latency: Duration) -> Duration {
+        latency.div_f64(self.backed_off_at.map_or(self.max, |_| self.limit))
     }
 
     /// Whether forgetting it loses nothing.
@@ -158,6 +164,14 @@ mod tests {
             }
         }
         assert_eq!(limits, [1, 2, 4, 8]);
+    }
+
+    #[test]
+    fn a_lane_that_has_just_begun_is_no_slower_than_one_that_has_its_maximum() {
+        let mut pace = Pace::new(16);
+        assert_eq!((pace.limit(), pace.interval(TIME)), (4, TIME / 16));
+        pace.unreachable(Instant::now());
+        assert_eq!(pace.interval(TIME), TIME);
     }
 
     #[test]

@@ -19,7 +19,7 @@ const GRACE: Duration = Duration::from_millis(250);
 
 /// A full lane that takes so many times as long for a delivery as is typical is behind by its own
 /// doing.
-const LAG_FACTOR: u32 = 4;
+const LAG_FACTOR: f64 = 4.0;
 
 impl Lanes {
     /// Lanes that are full, in two kinds: whether one holds the topic up because it is busy
@@ -39,15 +39,21 @@ impl Lanes {
         let Some(lane) = self.by_subscription.get(&id) else {
             return false;
         };
-        let shown = lane.last_success.max(lane.full_since);
+        // Where it had nothing in flight, as while nothing could be recorded, it could show nothing.
+        let shown = lane
+            .last_success
+            .max(lane.full_since)
+            .max(lane.flying_since);
         let is_still = !waits_for_its_turn(lane) && shown.is_some_and(|at| now - at > GRACE);
-        if lane.slow > 0 || lane.bucket.is_some() || is_still {
-            return true;
-        }
-        match (lane.pace.interval(), self.typical.get()) {
-            (Some(interval), Some(typical)) => interval > typical * LAG_FACTOR,
-            _ => false,
-        }
+        lane.slow > 0 || lane.bucket.is_some() || is_still || self.is_slow(lane)
+    }
+
+    /// Whether it takes too long. Not where it delivers more a second than all that catch up may: then
+    /// it is what the machine lets it be, and to leave would make it slower.
+    fn is_slow(&self, lane: &Lane) -> bool {
+        let usual = lane.pace.usual().unwrap_or_default();
+        let a_second = 1.0 / lane.pace.interval(usual).as_secs_f64();
+        lane.slowness.get() > LAG_FACTOR && a_second < self.limits.catch_up_rate
     }
 
     /// The lanes whose oldest live delivery has waited longer than `patience`, and not for its turn: a

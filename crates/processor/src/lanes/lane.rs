@@ -8,6 +8,7 @@ use outbound::{Attempt, Failure, Verdict};
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use super::typical::Slowness;
 use crate::breaker::{self, Breaker};
 use crate::bucket::Bucket;
 use crate::delivery::{Delivery, Source};
@@ -60,6 +61,7 @@ pub struct Lane {
     pub slow: usize,
     pub gate: Gate,
     pub pace: Pace,
+    pub slowness: Slowness,
     pub breaker: Breaker,
     pub bucket: Option<Bucket>,
     /// The first failure after the last success.
@@ -67,6 +69,8 @@ pub struct Lane {
     /// When a failure was last recorded in the table `circuits`.
     pub failure_noted_at: Option<Instant>,
     pub last_success: Option<Instant>,
+    /// Since when it has had something in flight, without a pause.
+    pub flying_since: Option<Instant>,
     /// Since when its live queue is full.
     pub full_since: Option<Instant>,
     pub place: Place,
@@ -89,11 +93,13 @@ impl Lane {
             slow: 0,
             gate: Gate::Open,
             pace: Pace::new(max_in_flight),
+            slowness: Slowness::default(),
             breaker: Breaker::default(),
             bucket: None,
             failing_since: None,
             failure_noted_at: None,
             last_success: None,
+            flying_since: None,
             full_since: None,
             place: Place::Idle,
             is_waiting: false,

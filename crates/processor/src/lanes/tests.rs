@@ -1,5 +1,7 @@
 //! Whose turn it is, what is taken out, and how a lane treats a receiver that is not well.
 
+mod lag;
+
 use outbound::{Failure, Verdict};
 
 use super::*;
@@ -161,31 +163,6 @@ fn a_lane_that_was_emptied_costs_the_next_no_turn() {
     assert!(!lanes.by_subscription.contains_key(&emptied.id));
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_lane_is_overdue_when_its_oldest_delivery_has_waited_too_long_for_its_receiver() {
-    let mut lanes = Lanes::new(LIMITS);
-    let (late, patience) = (lane_with(&mut lanes, 6), Duration::from_secs(5));
-    assert_eq!(turns(&mut lanes).len(), 4);
-    assert!(lanes.overdue(Instant::now(), patience).is_empty());
-    tokio::time::advance(Duration::from_secs(6)).await;
-    lane_with(&mut lanes, 1);
-    assert_eq!(lanes.overdue(Instant::now(), patience), [late.id]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_lane_that_waits_for_its_turn_stays_on_the_log_however_long() {
-    let mut lanes = Lanes::new(LIMITS);
-    for deliveries in [4, 2] {
-        lane_with(&mut lanes, deliveries);
-    }
-    assert_eq!(turns(&mut lanes).len(), LIMITS.in_flight);
-    lane_with(&mut lanes, i64::try_from(LIMITS.queue).unwrap());
-    tokio::time::advance(Duration::from_mins(1)).await;
-    let now = Instant::now();
-    assert!(lanes.overdue(now, Duration::from_secs(5)).is_empty());
-    assert_eq!(lanes.full(now), (true, Vec::new()));
-}
-
 #[test]
 fn a_changed_subscription_redirects_what_is_queued() {
     let mut lanes = Lanes::new(LIMITS);
@@ -314,48 +291,4 @@ async fn what_is_read_again_goes_at_a_rate_of_its_own_and_what_comes_live_does_n
     tokio::time::sleep_until(wake).await;
     assert_eq!(offsets(&turns(&mut lanes)), [1]);
     assert_eq!(lanes.next_wake(Instant::now()), None);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_full_lane_holds_the_topic_up_only_while_it_delivers() {
-    let mut lanes = Lanes::new(LIMITS);
-    let lane = lane_with(&mut lanes, 8);
-    assert_eq!(lanes.full(Instant::now()), (true, vec![]));
-    // It has all in flight that it may, and is full again.
-    let begun = turns(&mut lanes);
-    assert!(!lanes.is_any_full());
-    for offset in 8..12 {
-        lanes.queue(&lane, to(lane.id, offset, Source::Log));
-    }
-    assert_eq!(lanes.full(Instant::now()), (true, vec![]));
-    tokio::time::advance(Duration::from_secs(1)).await;
-    assert_eq!(lanes.full(Instant::now()), (false, vec![lane.id]));
-    end(&mut lanes, &begun[0], None);
-    assert_eq!(lanes.full(Instant::now()), (true, vec![]));
-}
-
-#[test]
-fn a_lane_that_is_slower_than_the_others_does_not_hold_the_topic_up() {
-    let mut lanes = Lanes::new(LIMITS);
-    let slow = lane_with(&mut lanes, 3);
-    for turn in turns(&mut lanes) {
-        let mut late = attempt(None);
-        late.latency = LATENCY * 100;
-        lanes.finished(&turn.delivery, Some(&late), false, Instant::now());
-        // Its lane is kept by what waits for it.
-        lanes.queue(&slow, to(slow.id, 100, Source::Log));
-    }
-    for _ in 0..400 {
-        lane_with(&mut lanes, 1);
-        let fast = turns(&mut lanes)
-            .into_iter()
-            .filter(|turn| turn.lane() != slow.id);
-        for turn in fast.collect::<Vec<_>>() {
-            end(&mut lanes, &turn, None);
-        }
-    }
-    for offset in 200..220 {
-        lanes.queue(&slow, to(slow.id, offset, Source::Log));
-    }
-    assert_eq!(lanes.full(Instant::now()), (false, vec![slow.id]));
 }
