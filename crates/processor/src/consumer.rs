@@ -56,6 +56,11 @@ const ASK_TIMEOUT: Duration = Duration::from_secs(1);
 const FETCH_BELOW: &str = "1";
 const FETCH_BACKOFF_MS: &str = "5";
 
+/// How long a fetch waits at the broker where there is nothing. A broker is asked one fetch at a time,
+/// which leaves out those partitions that had something in the queue: what comes for them meanwhile
+/// waits until it has come back, which by default takes half a second.
+pub const FETCH_WAIT_MS: &str = "20";
+
 /// What a record costs besides its value, in bytes.
 const RECORD_BYTES: usize = 256;
 
@@ -119,7 +124,8 @@ impl Consumer {
             .set("queued.max.messages.kbytes", "16384")
             .set("statistics.interval.ms", lag::INTERVAL_MS)
             .set("queued.min.messages", FETCH_BELOW)
-            .set("fetch.queue.backoff.ms", FETCH_BACKOFF_MS);
+            .set("fetch.queue.backoff.ms", FETCH_BACKOFF_MS)
+            .set("fetch.wait.max.ms", FETCH_WAIT_MS);
         let client = BaseConsumer::from_config_and_context(&config, ownership)
             .context("configuring the Kafka consumer")?;
         Ok(Self {

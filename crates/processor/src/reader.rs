@@ -19,7 +19,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::budget::Budget;
-use crate::consumer::record_of;
+use crate::consumer::{FETCH_WAIT_MS, record_of};
 use crate::event::Record;
 use crate::observe;
 
@@ -122,7 +122,9 @@ impl Reader {
             .set("queued.min.messages", "256")
             .set("queued.max.messages.kbytes", "256")
             .set("fetch.message.max.bytes", "65536")
-            .set("fetch.queue.backoff.ms", "10");
+            .set("fetch.queue.backoff.ms", "10")
+            // The end of a partition is told when a fetch comes back.
+            .set("fetch.wait.max.ms", FETCH_WAIT_MS);
         Ok(Self {
             client: BaseConsumer::from_config_and_context(&config, Quiet::default())
                 .context("configuring the Kafka reader")?,
