@@ -25,6 +25,10 @@ struct Config {
     /// For how long latencies are measured, in seconds.
     #[arg(long, default_value_t = 8, value_parser = value_parser!(u64).range(1..=3600))]
     latency_seconds: u64,
+    /// At how many deliveries a second latencies are measured; at half of what was drained, where this
+    /// says nothing.
+    #[arg(long, value_parser = value_parser!(u64).range(1..=1_000_000))]
+    latency_at: Option<u64>,
     /// For how long each bare loop posts, in seconds.
     #[arg(long, default_value_t = 2, value_parser = value_parser!(u64).range(1..=60))]
     ceiling_seconds: u64,
@@ -53,6 +57,7 @@ async fn main() -> anyhow::Result<()> {
         brokers: config.kafka_brokers,
         deliveries: usize::try_from(config.deliveries)?,
         latency: Duration::from_secs(config.latency_seconds),
+        latency_at: config.latency_at,
         ceiling: Duration::from_secs(config.ceiling_seconds),
         directory,
     };

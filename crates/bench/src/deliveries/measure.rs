@@ -43,6 +43,8 @@ pub struct Bench {
     pub deliveries: usize,
     /// For how long latencies are measured.
     pub latency: Duration,
+    /// At how many deliveries a second; `None`: half of what was drained.
+    pub latency_at: Option<u64>,
     /// For how long each bare loop posts.
     pub ceiling: Duration,
     /// Where logs and certificates go.
@@ -166,7 +168,8 @@ impl Bench {
         )
     }
 
-    /// Publishes on a timetable, at half of what was drained a second. Also how many arrived twice.
+    /// Publishes on a timetable, at the rate that was asked for, or half of what was drained. Also how
+    /// many arrived twice.
     async fn latency(
         &self,
         scene: &mut Scene,
@@ -174,7 +177,10 @@ impl Bench {
         per_second: f64,
     ) -> anyhow::Result<AllOr<(Latency, usize)>> {
         let case = scene.case;
-        let rate = rate(per_second, case.fan_out);
+        let rate = match self.latency_at {
+            Some(at) => (at / case.fan_out as u64).max(1),
+            None => rate(per_second, case.fan_out),
+        };
         let load = Load::new(&scene.stage.kafka, case.cities() as u64)?;
         let load = load.of_bytes(case.event_bytes);
         let timetable = Timetable {

@@ -86,7 +86,7 @@ const LINES: [(&str, usize, Figure); 27] = [
 const LEGEND: &str = "\
 topic drained: the processor gets through a full topic, with Kafka, Postgres and the sink on the same machine
 bare loop:     the same signed POSTs to the same sink in the same run, with no queue and no record
-latency:       events published on a timetable, at half the load of the drain; due: when they were to be published
+latency:       events published on a timetable, at that many deliveries a second; due: when they were to be published
 ";
 
 fn share(of: &Figures, bare: Bare) -> f64 {
