@@ -71,7 +71,8 @@ pub struct Config {
     /// How much of `IN_FLIGHT`, in percent, subscriptions that catch up may take.
     #[arg(long, env = "CATCH_UP_SHARE", default_value = "20", value_parser = value_parser!(u64).range(1..=100))]
     pub catch_up_share: u64,
-    /// How many deliveries a second subscriptions that catch up may take, all together.
+    /// How many deliveries a second subscriptions that catch up may take, all together; one that takes
+    /// more does not leave the log for being slow.
     #[arg(long, env = "CATCH_UP_RATE", default_value = "4000", value_parser = positive())]
     pub catch_up_rate: u64,
     /// How long outcomes are gathered before they are written.

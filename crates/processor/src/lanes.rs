@@ -160,6 +160,7 @@ impl Lanes {
         let id = delivery.subscription_id;
         let lane = self.by_subscription.get_mut(&id)?;
         lane.free(delivery);
+        let at_once = lane.at_once();
         let count = if was_slow {
             &mut lane.slow
         } else {
@@ -168,10 +169,7 @@ impl Lanes {
         *count = count.saturating_sub(1);
         let changed = attempt.and_then(|attempt| lane.learn(attempt, now));
         if let Some(attempt) = attempt.filter(|attempt| attempt.failure.is_none()) {
-            let usual = lane.pace.usual().unwrap_or(attempt.latency);
-            let typical = self.typical.add(lane.pace.interval(usual));
-            let took = lane.pace.interval(attempt.latency);
-            lane.slowness.add(took, typical);
+            lane.compare(attempt.latency, at_once, &mut self.typical);
         }
         if lane.is_spent(now) {
             self.by_subscription.remove(&id);

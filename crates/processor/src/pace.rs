@@ -114,11 +114,10 @@ impl Pace {
         self.usual
     }
 
-    /// How long the lane takes for each delivery, where one took so long and as many are in flight as
-    /// may be. A lane that never had to back off has its maximum within a few round trips, and is not
-    /// slow for beginning with less.
-    pub fn interval(&self, latency: Duration) -> Duration {
-        latency.div_f64(self.backed_off_at.map_or(self.max, |_| self.limit))
+    /// How many may be in flight before long. A lane that never had to back off has its maximum within
+    /// a few round trips, and is not slow for beginning with less.
+    pub fn prospect(&self) -> f64 {
+        self.backed_off_at.map_or(self.max, |_| self.limit)
     }
 
     /// Whether forgetting it loses nothing.
@@ -167,11 +166,12 @@ mod tests {
     }
 
     #[test]
-    fn a_lane_that_has_just_begun_is_no_slower_than_one_that_has_its_maximum() {
+    fn a_lane_that_has_just_begun_has_the_prospect_of_its_maximum_and_one_that_backed_off_has_not()
+    {
         let mut pace = Pace::new(16);
-        assert_eq!((pace.limit(), pace.interval(TIME)), (4, TIME / 16));
+        assert_eq!((pace.limit(), pace.prospect()), (4, 16.0));
         pace.unreachable(Instant::now());
-        assert_eq!(pace.interval(TIME), TIME);
+        assert_eq!((pace.limit(), pace.prospect()), (1, 1.0));
     }
 
     #[test]

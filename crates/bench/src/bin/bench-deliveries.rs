@@ -26,7 +26,7 @@ struct Config {
     #[arg(long, default_value_t = 8, value_parser = value_parser!(u64).range(1..=3600))]
     latency_seconds: u64,
     /// At how many deliveries a second latencies are measured; at half of what was drained, where this
-    /// says nothing.
+    /// says nothing. Never less than an event a second.
     #[arg(long, value_parser = value_parser!(u64).range(1..=1_000_000))]
     latency_at: Option<u64>,
     /// For how long each bare loop posts, in seconds.

@@ -31,11 +31,11 @@ pub fn missed(figures: &Figures) -> Vec<String> {
         ),
         (
             is_loaded && latency.p50 < P50_MS,
-            format!("p50 {P50_MS} ms"),
+            format!("p50 {P50_MS} ms at {AT_PER_SECOND}/s"),
         ),
         (
             is_loaded && latency.p99 < P99_MS,
-            format!("p99 {P99_MS} ms"),
+            format!("p99 {P99_MS} ms at {AT_PER_SECOND}/s"),
         ),
     ];
     let missed = goals.into_iter().filter(|(met, _)| !met);
@@ -92,9 +92,15 @@ pub(super) mod tests {
     fn what_is_missed_is_named() {
         assert!(missed(&figures(20_000.0, 49.0)).is_empty());
         let missed = missed(&figures(19_999.0, 50.0));
-        assert_eq!(missed, ["20000/s", "0.4 of reqwest", "p99 50 ms"]);
+        assert_eq!(
+            missed,
+            ["20000/s", "0.4 of reqwest", "p99 50 ms at 10000/s"]
+        );
         let mut light = figures(20_000.0, 49.0);
         light.latency.at_per_second = 9_990;
-        assert_eq!(super::missed(&light), ["p50 5 ms", "p99 50 ms"]);
+        assert_eq!(
+            super::missed(&light),
+            ["p50 5 ms at 10000/s", "p99 50 ms at 10000/s"]
+        );
     }
 }

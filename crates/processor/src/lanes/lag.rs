@@ -45,15 +45,19 @@ impl Lanes {
             .max(lane.full_since)
             .max(lane.flying_since);
         let is_still = !waits_for_its_turn(lane) && shown.is_some_and(|at| now - at > GRACE);
-        lane.slow > 0 || lane.bucket.is_some() || is_still || self.is_slow(lane)
+        // Failures come as fast as they like.
+        let fails = lane.failing_since.is_some_and(|at| now - at > GRACE);
+        lane.slow > 0 || lane.bucket.is_some() || is_still || fails || self.is_slow(lane)
     }
 
-    /// Whether it takes too long. Not where it delivers more a second than all that catch up may: then
-    /// it is what the machine lets it be, and to leave would make it slower.
+    /// Whether it takes too long. Not where it delivers more a second than all that catch up may: to
+    /// leave would make it slower.
     fn is_slow(&self, lane: &Lane) -> bool {
-        let usual = lane.pace.usual().unwrap_or_default();
-        let a_second = 1.0 / lane.pace.interval(usual).as_secs_f64();
-        lane.slowness.get() > LAG_FACTOR && a_second < self.limits.catch_up_rate
+        let Some(usual) = lane.pace.usual() else {
+            return false;
+        };
+        let could_catch_up = usual.as_secs_f64() * self.limits.catch_up_rate > lane.at_once();
+        could_catch_up && lane.slowness.get() > LAG_FACTOR
     }
 
     /// The lanes whose oldest live delivery has waited longer than `patience`, and not for its turn: a

@@ -3,12 +3,13 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use outbound::{Attempt, Failure, Verdict};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::typical::Slowness;
+use super::typical::{Slowness, Typical};
 use crate::breaker::{self, Breaker};
 use crate::bucket::Bucket;
 use crate::delivery::{Delivery, Source};
@@ -69,7 +70,7 @@ pub struct Lane {
     /// When a failure was last recorded in the table `circuits`.
     pub failure_noted_at: Option<Instant>,
     pub last_success: Option<Instant>,
-    /// Since when it has had something in flight, without a pause.
+    /// When it last began something with nothing in flight.
     pub flying_since: Option<Instant>,
     /// Since when its live queue is full.
     pub full_since: Option<Instant>,
@@ -197,6 +198,28 @@ impl Lane {
             self.pace.restart();
         }
         changed
+    }
+
+    /// Of how many deliveries one shares its time: as many as may be in flight before long; where they
+    /// are ordered, as many as are, for the keys there are say how many that may be.
+    pub fn at_once(&self) -> f64 {
+        if self.subscription.policy.ordered {
+            let in_flight = (self.fast + self.slow).max(1);
+            f64::from(u32::try_from(in_flight).unwrap_or(u32::MAX))
+        } else {
+            self.pace.prospect()
+        }
+    }
+
+    /// Holds a delivery, of so many at once, against what is typical. Where none waits, it is not the
+    /// receiver that says how many there are, and how slow they are keeps nobody waiting.
+    pub fn compare(&mut self, latency: Duration, at_once: f64, typical: &mut Typical) {
+        let usual = self.pace.usual().unwrap_or(latency);
+        let typical = typical.add(usual.div_f64(at_once));
+        if !self.live.is_empty() {
+            self.slowness
+                .add(latency.div_f64(at_once), typical, at_once);
+        }
     }
 
     /// The key of a delivery in flight is free again.

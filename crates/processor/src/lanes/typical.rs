@@ -8,18 +8,18 @@
 use std::time::Duration;
 
 /// How far one sample moves the estimate: it doubles or halves within some tens of them.
-const STEP: f64 = 0.05;
+const STEP: f64 = 0.1;
 
 /// The share of samples below the estimate.
 const QUANTILE: f64 = 0.25;
 
-/// The weight of a new delivery in a lane's slowness is one in so many, so that what is typical has
-/// followed by then where all became slower.
-const SMOOTHING: f64 = 128.0;
+/// A lane's slowness is the average of so many round trips, about: each delivery weighs the less the
+/// more are in flight, for those are late together where the machine stood still.
+const ROUND_TRIPS: f64 = 8.0;
 
-/// A delivery counts as no slower than so many times what is typical: so many as a lane has in flight
-/// are all late after a moment in which the machine stood still, and must not outweigh the rest.
-const SLOWEST: f64 = 24.0;
+/// A delivery counts as no slower than so many times what is typical: a lane that was a little slow does
+/// not become slow by one round trip, and three are enough for one that is.
+const SLOWEST: f64 = 12.0;
 
 /// The running estimate.
 #[derive(Debug, Default)]
@@ -52,10 +52,10 @@ impl Default for Slowness {
 }
 
 impl Slowness {
-    /// A delivery took so long, when so much was typical.
-    pub fn add(&mut self, took: Duration, typical: Duration) {
+    /// A delivery, of so many at once, took so long where so much was typical.
+    pub fn add(&mut self, took: Duration, typical: Duration, at_once: f64) {
         let ratio = took.div_duration_f64(typical).min(SLOWEST);
-        self.0 += (ratio - self.0) / SMOOTHING;
+        self.0 += (ratio - self.0) / (ROUND_TRIPS * at_once);
     }
 
     /// The running average.
@@ -88,20 +88,37 @@ mod tests {
         assert!((40..=60).contains(&millis), "{millis}");
     }
 
+    /// What is slow, as lanes have it.
+    const SLOW: f64 = 4.0;
+
     #[test]
-    fn a_lane_is_slow_after_many_slow_deliveries_and_not_after_a_stall_or_when_all_are() {
-        let (mut slowness, ms) = (Slowness::default(), Duration::from_millis);
-        for _ in 0..16 {
-            slowness.add(ms(1000), ms(1));
+    fn one_round_trip_does_not_make_a_lane_slow_and_three_do_however_many_are_at_once() {
+        let ms = Duration::from_millis;
+        for at_once in [1_u32, 16, 1000] {
+            let mut slowness = Slowness(1.5);
+            let mut late = |round_trips| {
+                for _ in 0..round_trips * at_once {
+                    slowness.add(ms(1000), ms(1), f64::from(at_once));
+                }
+                slowness.get() > SLOW
+            };
+            assert_eq!((late(1), late(2)), (false, true), "{at_once} at once");
         }
-        assert!(slowness.get() < 4.0);
-        for _ in 0..200 {
-            slowness.add(ms(1000), ms(900));
+    }
+
+    #[test]
+    fn a_lane_is_not_slow_where_all_become_much_slower() {
+        for lanes in [2, 10] {
+            let mut typical = Typical::default();
+            let mut all: Vec<_> = (0..lanes).map(|_| Slowness::default()).collect();
+            for took in [1, 50].map(Duration::from_millis) {
+                for _ in 0..1000 {
+                    for slowness in &mut all {
+                        slowness.add(took, typical.add(took), 16.0);
+                        assert!(slowness.get() < SLOW, "{lanes} lanes");
+                    }
+                }
+            }
         }
-        assert!(slowness.get() < 2.0);
-        for _ in 0..200 {
-            slowness.add(ms(6), ms(1));
-        }
-        assert!(slowness.get() > 4.0);
     }
 }

@@ -46,8 +46,12 @@ async fn a_full_lane_holds_the_topic_up_only_while_it_delivers() {
 }
 
 /// Fills a lane that takes a hundred times as long for a delivery as others do, which take so long.
-fn full_beside_faster(lanes: &mut Lanes, latency: Duration) -> Arc<Subscription> {
-    let slow = lane_with(lanes, 1);
+fn fill_beside_faster(lanes: &mut Lanes, slow: &Arc<Subscription>, latency: Duration) {
+    let queue = |lanes: &mut Lanes, offset| {
+        let delivery = of_key(slow.id, offset, Source::Log, Some("Oslo"));
+        lanes.queue(slow, delivery);
+    };
+    queue(lanes, 0);
     for offset in 1..200 {
         lane_with(lanes, 1);
         for turn in turns(lanes) {
@@ -55,33 +59,61 @@ fn full_beside_faster(lanes: &mut Lanes, latency: Duration) -> Arc<Subscription>
             delivered.latency = latency;
             if turn.lane() == slow.id {
                 delivered.latency *= 100;
-                lanes.queue(&slow, to(slow.id, offset, Source::Log));
+                queue(lanes, offset);
             }
             lanes.finished(&turn.delivery, Some(&delivered), false, Instant::now());
         }
     }
     for offset in 200..220 {
-        lanes.queue(&slow, to(slow.id, offset, Source::Log));
+        queue(lanes, offset);
     }
-    slow
 }
 
 #[test]
 fn a_lane_that_is_slower_than_the_others_does_not_hold_the_topic_up() {
     let mut lanes = Lanes::new(LIMITS);
-    let slow = full_beside_faster(&mut lanes, LATENCY);
+    let slow = lane_with(&mut lanes, 0);
+    fill_beside_faster(&mut lanes, &slow, LATENCY);
     assert_eq!(lanes.full(Instant::now()), (false, vec![slow.id]));
 }
 
 #[test]
 fn a_lane_that_is_faster_than_it_could_catch_up_stays_on_the_log() {
     let mut lanes = Lanes::new(LIMITS);
-    full_beside_faster(&mut lanes, Duration::from_micros(10));
+    let slow = lane_with(&mut lanes, 0);
+    // 2 ms for 4 at once: 2,000 a second, where 1,000 may catch up.
+    fill_beside_faster(&mut lanes, &slow, Duration::from_micros(20));
     assert_eq!(lanes.full(Instant::now()), (true, vec![]));
 }
 
+#[test]
+fn where_deliveries_are_ordered_as_many_count_as_are_in_flight() {
+    let mut lanes = Lanes::new(LIMITS);
+    let mut ordered = subscription("http://localhost:9099");
+    ordered.policy.ordered = true;
+    let slow = Arc::new(ordered);
+    // 2 ms for one of its one key: 500 a second.
+    fill_beside_faster(&mut lanes, &slow, Duration::from_micros(20));
+    assert_eq!(lanes.full(Instant::now()), (false, vec![slow.id]));
+}
+
 #[tokio::test(start_paused = true)]
-async fn a_full_lane_that_had_nothing_to_attempt_for_a_while_is_given_time_to_show_itself() {
+async fn a_lane_that_only_fails_does_not_hold_the_topic_up_however_fast_it_does() {
+    let mut lanes = Lanes::new(LIMITS);
+    let failing = lane_with(&mut lanes, 16);
+    for offset in 16..20 {
+        assert_eq!(lanes.full(Instant::now()), (true, vec![]));
+        for turn in turns(&mut lanes) {
+            end(&mut lanes, &turn, Some(Failure::Http4xx));
+            lanes.queue(&failing, to(failing.id, offset, Source::Log));
+        }
+        tokio::time::advance(Duration::from_millis(70)).await;
+    }
+    assert_eq!(lanes.full(Instant::now()), (false, vec![failing.id]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_lane_that_could_begin_nothing_for_a_while_is_given_time_to_show_itself() {
     let mut lanes = Lanes::new(LIMITS);
     lane_with(&mut lanes, 16);
     for turn in turns(&mut lanes) {
