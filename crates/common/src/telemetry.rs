@@ -1,6 +1,8 @@
 //! Logs and metrics: installed once by each `main`, before anything else.
 
 use std::io::IsTerminal;
+use std::thread;
+use std::time::Duration;
 
 use anyhow::Context;
 use metrics::{describe_gauge, gauge};
@@ -20,6 +22,9 @@ const SECONDS: [f64; 18] = [
 const OUTCOMES: [f64; 10] = [
     1.0, 10.0, 50.0, 100.0, 250.0, 500.0, 1000.0, 2500.0, 5000.0, 10000.0,
 ];
+
+/// How often measurements are folded into their histograms: some hundred bytes a delivery are held so long.
+const FOLD_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Which version this is, as a label.
 const BUILD_INFO: &str = "temperature_webhooks_build_info";
@@ -74,6 +79,28 @@ pub fn init(args: &TelemetryArgs) -> anyhow::Result<PrometheusHandle> {
         .install_recorder()
         .context("installing the metrics recorder")
         .inspect(|_| describe_build())
+        .and_then(fold)
+}
+
+/// Folds what is measured into its histograms, for as long as the process lives. A scrape does that too,
+/// but where nobody scrapes each measurement would be kept for ever.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the thread that sleeps is its own"
+)]
+fn fold(metrics: PrometheusHandle) -> anyhow::Result<PrometheusHandle> {
+    let folded = metrics.clone();
+    let folding = move || {
+        loop {
+            thread::sleep(FOLD_INTERVAL);
+            folded.run_upkeep();
+        }
+    };
+    let thread = thread::Builder::new().name("metrics".to_owned());
+    thread
+        .spawn(folding)
+        .context("starting the thread that folds metrics")?;
+    Ok(metrics)
 }
 
 fn describe_build() {
