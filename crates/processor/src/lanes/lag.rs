@@ -17,10 +17,6 @@ use super::lane::{Lane, Place};
 /// A full lane holds the topic up only while it delivers; it has so long to show that.
 const GRACE: Duration = Duration::from_millis(250);
 
-/// A full lane that takes so many times as long for a delivery as is typical is behind by its own
-/// doing.
-const LAG_FACTOR: f64 = 4.0;
-
 impl Lanes {
     /// Lanes that are full, in two kinds: whether one holds the topic up because it is busy
     /// delivering, and those that do not keep up and have to catch up by themselves.
@@ -57,7 +53,7 @@ impl Lanes {
             return false;
         };
         let could_catch_up = usual.as_secs_f64() * self.limits.catch_up_rate > lane.at_once();
-        could_catch_up && lane.slowness.get() > LAG_FACTOR
+        could_catch_up && lane.slowness.is_slow()
     }
 
     /// The lanes whose oldest live delivery has waited longer than `patience`, and not for its turn: a

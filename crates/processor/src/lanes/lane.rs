@@ -214,7 +214,9 @@ impl Lane {
     /// Holds a delivery, of so many at once, against what is typical. Where none waits, it is not the
     /// receiver that says how many there are, and how slow they are keeps nobody waiting.
     pub fn compare(&mut self, latency: Duration, at_once: f64, typical: &mut Typical) {
-        let usual = self.pace.usual().unwrap_or(latency);
+        let Some(usual) = self.pace.usual() else {
+            return;
+        };
         let typical = typical.add(usual.div_f64(at_once));
         if !self.live.is_empty() {
             self.slowness

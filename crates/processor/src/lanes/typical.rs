@@ -21,6 +21,9 @@ const ROUND_TRIPS: f64 = 8.0;
 /// not become slow by one round trip, and three are enough for one that is.
 const SLOWEST: f64 = 12.0;
 
+/// A lane that takes so many times as long for a delivery as is typical is slow.
+const SLOW: f64 = 4.0;
+
 /// The running estimate.
 #[derive(Debug, Default)]
 pub struct Typical(Option<f64>);
@@ -58,9 +61,9 @@ impl Slowness {
         self.0 += (ratio - self.0) / (ROUND_TRIPS * at_once);
     }
 
-    /// The running average.
-    pub fn get(&self) -> f64 {
-        self.0
+    /// Whether it is behind by its own doing.
+    pub fn is_slow(&self) -> bool {
+        self.0 > SLOW
     }
 }
 
@@ -88,9 +91,6 @@ mod tests {
         assert!((40..=60).contains(&millis), "{millis}");
     }
 
-    /// What is slow, as lanes have it.
-    const SLOW: f64 = 4.0;
-
     #[test]
     fn one_round_trip_does_not_make_a_lane_slow_and_three_do_however_many_are_at_once() {
         let ms = Duration::from_millis;
@@ -100,7 +100,7 @@ mod tests {
                 for _ in 0..round_trips * at_once {
                     slowness.add(ms(1000), ms(1), f64::from(at_once));
                 }
-                slowness.get() > SLOW
+                slowness.is_slow()
             };
             assert_eq!((late(1), late(2)), (false, true), "{at_once} at once");
         }
@@ -115,7 +115,7 @@ mod tests {
                 for _ in 0..1000 {
                     for slowness in &mut all {
                         slowness.add(took, typical.add(took), 16.0);
-                        assert!(slowness.get() < SLOW, "{lanes} lanes");
+                        assert!(!slowness.is_slow(), "{lanes} lanes");
                     }
                 }
             }
