@@ -19,12 +19,14 @@ use bytes::Bytes;
 use common::kafka::KafkaArgs;
 use common::probes::Pulse;
 use http::HeaderValue;
+use metrics::counter;
 use rdkafka::Message;
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers};
 use tokio::runtime::Handle;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -33,6 +35,7 @@ pub use self::ownership::{Ownership, Parts};
 
 use crate::budget::Budget;
 use crate::event::Record;
+use crate::observe;
 use crate::recorder::Positions;
 
 /// How long one poll waits for a record.
@@ -41,6 +44,10 @@ const POLL: Duration = Duration::from_millis(100);
 /// How long the engine may be busy before partitions are paused, which throws away what was
 /// fetched ahead.
 const PATIENCE: Duration = Duration::from_millis(100);
+
+/// Who has met a full channel goes on when there is room for so many: to be woken for each costs more
+/// than to hand it on.
+const ROOM: usize = 64;
 
 /// How often committed progress is copied to Kafka.
 const COMMIT_INTERVAL: Duration = Duration::from_secs(1);
@@ -190,20 +197,30 @@ impl Consumer {
             self.held.push_back(record);
             return;
         }
-        let sending = self.links.records.reserve();
-        let room = async { tokio::time::timeout(PATIENCE, sending).await };
-        match self.handle.block_on(room) {
-            Ok(Ok(permit)) => permit.send(record),
-            Ok(Err(_)) => tracing::debug!("the engine is gone"),
-            Err(_) => self.held.push_back(record),
+        match self.links.records.try_send(record) {
+            Ok(()) => {}
+            Err(TrySendError::Closed(_)) => tracing::debug!("the engine is gone"),
+            Err(TrySendError::Full(record)) => {
+                self.held.push_back(record);
+                self.wait_for_room();
+                self.hand_on_held();
+            }
+        }
+    }
+
+    /// Waits until the engine has taken many, or for as long as it may be busy: whether it has taken
+    /// one by then, who hands on finds out.
+    fn wait_for_room(&self) {
+        let room = self.links.records.reserve_many(ROOM);
+        let room = async { tokio::time::timeout(PATIENCE, room).await.is_ok() };
+        if !self.handle.block_on(room) {
+            tracing::debug!("the engine is busy");
         }
     }
 
     fn hand_on_held(&mut self) {
         while let Some(record) = self.held.pop_front() {
-            if let Err(mpsc::error::TrySendError::Full(record)) =
-                self.links.records.try_send(record)
-            {
+            if let Err(TrySendError::Full(record)) = self.links.records.try_send(record) {
                 return self.held.push_front(record);
             }
         }
@@ -224,6 +241,9 @@ impl Consumer {
                 .client
                 .resume(&assignment)
                 .context("resuming partitions");
+        }
+        if !self.paused {
+            counter!(observe::PAUSES).increment(1);
         }
         self.paused = true;
         self.client.pause(&assignment).context("pausing partitions")

@@ -56,7 +56,7 @@ use crate::subscription::Subscription;
 /// How often deadlines, slow requests and overdue deliveries are looked at.
 const TICK: Duration = Duration::from_millis(100);
 
-/// How many entries are handed to the recorder at once, and records taken at once.
+/// How many entries are handed to the recorder at once, and wait for that before nothing more is taken.
 const BATCH: usize = 256;
 
 /// How many attempts that ended are looked at before lanes have their next turns.
@@ -191,8 +191,6 @@ pub struct Engine {
     lanes: Lanes,
     ownership: Ownership,
     outbox: VecDeque<Entry>,
-    /// Taken from the channel, not fanned out yet.
-    fetched: VecDeque<Record>,
     flight: Flight,
     circuits: HashMap<Uuid, Known>,
     stretches: Stretches,
@@ -230,7 +228,6 @@ impl Engine {
             index: Index::default(),
             ownership: Ownership::new(owned),
             outbox: VecDeque::new(),
-            fetched: VecDeque::new(),
             circuits: HashMap::new(),
             stretches: Stretches::default(),
             replays: HashMap::new(),
@@ -250,11 +247,10 @@ impl Engine {
     pub async fn run(mut self, mut inputs: Inputs) -> anyhow::Result<()> {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut records = Vec::new();
         // A handle of the loop's own: permits borrow it while the rest of the engine changes.
         let recorder = self.recorder.clone();
         loop {
-            self.work();
+            let takes_records = self.work(&mut inputs);
             let wake = self.next_wake();
             let (wake, wake_is_set) = (wake.unwrap_or_else(Instant::now), wake.is_some());
             let waiting = self.outbox.len().min(BATCH).min(recorder.max_capacity());
@@ -274,9 +270,7 @@ impl Engine {
                 }
                 Some(change) = inputs.changes.recv() => self.change(change),
                 Some(pending) = inputs.pending.recv() => self.pending(pending),
-                _ = inputs.records.recv_many(&mut records, BATCH), if self.takes_records() => {
-                    self.fetched.extend(records.drain(..));
-                }
+                Some(record) = inputs.records.recv(), if takes_records => self.fan_out(record),
                 Some(read) = inputs.read.recv(), if self.outbox.is_empty() && self.has_room() => self.read(read),
                 _ = tick.tick() => self.tick(),
                 () = tokio::time::sleep_until(wake), if wake_is_set && self.outbox.is_empty() => {}
@@ -293,14 +287,18 @@ impl Engine {
         Ok(())
     }
 
-    /// Fans out what was fetched and begins attempts, while the recorder keeps up.
-    fn work(&mut self) {
-        while self.outbox.len() < BATCH
-            && self.has_room()
-            && !self.is_held_up()
-            && let Some(record) = self.fetched.pop_front()
+    /// Fans out what was fetched, but for what subscriptions that changed before are to be known, and
+    /// begins attempts, while the recorder keeps up. Whether more might have been fanned out.
+    fn work(&mut self, inputs: &mut Inputs) -> bool {
+        let mut takes_records = self.takes_records();
+        // As many as there is room for, and no more: a batch of them would keep the consumer waiting
+        // until all of it is fanned out, which takes as long as its deliveries.
+        while takes_records
+            && inputs.changes.is_empty()
+            && let Ok(record) = inputs.records.try_recv()
         {
             self.fan_out(record);
+            takes_records = self.takes_records();
         }
         while self.outbox.is_empty()
             && let Some(turn) = self.lanes.next_turn(Instant::now())
@@ -310,6 +308,7 @@ impl Engine {
         if self.outbox.is_empty() {
             self.plan();
         }
+        takes_records
     }
 
     /// What ended, and what else has by now: to look at all inputs after each, and to hand outcomes
@@ -348,8 +347,8 @@ impl Engine {
         is_busy
     }
 
-    fn takes_records(&self) -> bool {
-        self.fetched.is_empty() && self.outbox.is_empty() && self.has_room()
+    fn takes_records(&mut self) -> bool {
+        self.outbox.len() < BATCH && self.has_room() && !self.is_held_up()
     }
 
     /// Whether another event may be fanned out. Where nothing is queued or in flight, records that

@@ -5,6 +5,7 @@ use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogra
 pub const EVENTS: &str = "processor_events_total";
 pub const MALFORMED: &str = "processor_malformed_total";
 pub const MISSING: &str = "processor_missing_total";
+pub const PAUSES: &str = "processor_pauses_total";
 pub const ATTEMPTS: &str = "processor_attempts_total";
 pub const OUTCOMES: &str = "processor_outcomes_total";
 pub const DELIVERY_SECONDS: &str = "processor_delivery_seconds";
@@ -41,6 +42,10 @@ pub fn describe_metrics() {
         MISSING,
         "Offsets that retention removed before they were read"
     );
+    describe_counter!(
+        PAUSES,
+        "Times that the topic was paused for want of room, and what had been fetched thrown away"
+    );
     describe_counter!(ATTEMPTS, "Attempts made or postponed, by verdict");
     describe_counter!(OUTCOMES, "Outcomes recorded, by outcome");
     describe_histogram!(
@@ -72,6 +77,7 @@ pub fn describe_metrics() {
     for name in [
         MALFORMED,
         MISSING,
+        PAUSES,
         TRIPS,
         DETACHED,
         FILTER_ERRORS,

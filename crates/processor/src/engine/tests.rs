@@ -1,5 +1,6 @@
 //! The engine between channels, without Kafka and Postgres.
 
+mod records;
 mod subscriptions;
 
 use std::collections::BTreeMap;
