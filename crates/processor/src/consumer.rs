@@ -214,7 +214,7 @@ impl Consumer {
         let room = self.links.records.reserve_many(ROOM);
         let room = async { tokio::time::timeout(PATIENCE, room).await.is_ok() };
         if !self.handle.block_on(room) {
-            tracing::debug!("the engine is busy");
+            tracing::trace!("the engine has not taken many");
         }
     }
 
@@ -242,11 +242,14 @@ impl Consumer {
                 .resume(&assignment)
                 .context("resuming partitions");
         }
+        self.client
+            .pause(&assignment)
+            .context("pausing partitions")?;
         if !self.paused {
+            self.paused = true;
             counter!(observe::PAUSES).increment(1);
         }
-        self.paused = true;
-        self.client.pause(&assignment).context("pausing partitions")
+        Ok(())
     }
 
     fn commit_progress(&mut self) {

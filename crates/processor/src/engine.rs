@@ -56,7 +56,7 @@ use crate::subscription::Subscription;
 /// How often deadlines, slow requests and overdue deliveries are looked at.
 const TICK: Duration = Duration::from_millis(100);
 
-/// How many entries are handed to the recorder at once, and wait for that before nothing more is taken.
+/// How many entries are handed to the recorder at once; while so many wait, no record is taken.
 const BATCH: usize = 256;
 
 /// How many attempts that ended are looked at before lanes have their next turns.
@@ -250,7 +250,8 @@ impl Engine {
         // A handle of the loop's own: permits borrow it while the rest of the engine changes.
         let recorder = self.recorder.clone();
         loop {
-            let takes_records = self.work(&mut inputs);
+            self.work();
+            let takes_records = self.outbox.is_empty() && self.takes_records();
             let wake = self.next_wake();
             let (wake, wake_is_set) = (wake.unwrap_or_else(Instant::now), wake.is_some());
             let waiting = self.outbox.len().min(BATCH).min(recorder.max_capacity());
@@ -270,7 +271,7 @@ impl Engine {
                 }
                 Some(change) = inputs.changes.recv() => self.change(change),
                 Some(pending) = inputs.pending.recv() => self.pending(pending),
-                Some(record) = inputs.records.recv(), if takes_records => self.fan_out(record),
+                Some(record) = inputs.records.recv(), if takes_records => self.fan_out_all(record, &mut inputs),
                 Some(read) = inputs.read.recv(), if self.outbox.is_empty() && self.has_room() => self.read(read),
                 _ = tick.tick() => self.tick(),
                 () = tokio::time::sleep_until(wake), if wake_is_set && self.outbox.is_empty() => {}
@@ -287,19 +288,8 @@ impl Engine {
         Ok(())
     }
 
-    /// Fans out what was fetched, but for what subscriptions that changed before are to be known, and
-    /// begins attempts, while the recorder keeps up. Whether more might have been fanned out.
-    fn work(&mut self, inputs: &mut Inputs) -> bool {
-        let mut takes_records = self.takes_records();
-        // As many as there is room for, and no more: a batch of them would keep the consumer waiting
-        // until all of it is fanned out, which takes as long as its deliveries.
-        while takes_records
-            && inputs.changes.is_empty()
-            && let Ok(record) = inputs.records.try_recv()
-        {
-            self.fan_out(record);
-            takes_records = self.takes_records();
-        }
+    /// Begins attempts, while the recorder keeps up.
+    fn work(&mut self) {
         while self.outbox.is_empty()
             && let Some(turn) = self.lanes.next_turn(Instant::now())
         {
@@ -308,7 +298,18 @@ impl Engine {
         if self.outbox.is_empty() {
             self.plan();
         }
-        takes_records
+    }
+
+    /// Fans out a record, and those after it while there is room. What there is no room for stays with
+    /// the consumer: a batch of our own would keep it waiting for as long as all its deliveries take.
+    fn fan_out_all(&mut self, first: Record, inputs: &mut Inputs) {
+        self.fan_out(first);
+        while self.takes_records()
+            && inputs.changes.is_empty()
+            && let Ok(record) = inputs.records.try_recv()
+        {
+            self.fan_out(record);
+        }
     }
 
     /// What ended, and what else has by now: to look at all inputs after each, and to hand outcomes
