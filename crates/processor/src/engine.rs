@@ -56,7 +56,7 @@ use crate::subscription::Subscription;
 /// How often deadlines, slow requests and overdue deliveries are looked at.
 const TICK: Duration = Duration::from_millis(100);
 
-/// How many entries are handed to the recorder at once; while so many wait, no record is taken.
+/// How many entries are handed to the recorder at once, and records taken at once.
 const BATCH: usize = 256;
 
 /// How many attempts that ended are looked at before lanes have their next turns.
@@ -191,6 +191,8 @@ pub struct Engine {
     lanes: Lanes,
     ownership: Ownership,
     outbox: VecDeque<Entry>,
+    /// Taken from the channel, not fanned out yet.
+    fetched: VecDeque<Record>,
     flight: Flight,
     circuits: HashMap<Uuid, Known>,
     stretches: Stretches,
@@ -228,6 +230,7 @@ impl Engine {
             index: Index::default(),
             ownership: Ownership::new(owned),
             outbox: VecDeque::new(),
+            fetched: VecDeque::new(),
             circuits: HashMap::new(),
             stretches: Stretches::default(),
             replays: HashMap::new(),
@@ -247,11 +250,11 @@ impl Engine {
     pub async fn run(mut self, mut inputs: Inputs) -> anyhow::Result<()> {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut records = Vec::new();
         // A handle of the loop's own: permits borrow it while the rest of the engine changes.
         let recorder = self.recorder.clone();
         loop {
             self.work();
-            let takes_records = self.outbox.is_empty() && self.takes_records();
             let wake = self.next_wake();
             let (wake, wake_is_set) = (wake.unwrap_or_else(Instant::now), wake.is_some());
             let waiting = self.outbox.len().min(BATCH).min(recorder.max_capacity());
@@ -271,7 +274,9 @@ impl Engine {
                 }
                 Some(change) = inputs.changes.recv() => self.change(change),
                 Some(pending) = inputs.pending.recv() => self.pending(pending),
-                Some(record) = inputs.records.recv(), if takes_records => self.fan_out_all(record, &mut inputs),
+                _ = inputs.records.recv_many(&mut records, BATCH - self.fetched.len()), if self.takes_records() => {
+                    self.fetched.extend(records.drain(..));
+                }
                 Some(read) = inputs.read.recv(), if self.outbox.is_empty() && self.has_room() => self.read(read),
                 _ = tick.tick() => self.tick(),
                 () = tokio::time::sleep_until(wake), if wake_is_set && self.outbox.is_empty() => {}
@@ -288,8 +293,15 @@ impl Engine {
         Ok(())
     }
 
-    /// Begins attempts, while the recorder keeps up.
+    /// Fans out what was fetched and begins attempts, while the recorder keeps up.
     fn work(&mut self) {
+        while self.outbox.len() < BATCH
+            && self.has_room()
+            && !self.is_held_up()
+            && let Some(record) = self.fetched.pop_front()
+        {
+            self.fan_out(record);
+        }
         while self.outbox.is_empty()
             && let Some(turn) = self.lanes.next_turn(Instant::now())
         {
@@ -297,18 +309,6 @@ impl Engine {
         }
         if self.outbox.is_empty() {
             self.plan();
-        }
-    }
-
-    /// Fans out a record, and those after it while there is room. What there is no room for stays with
-    /// the consumer: a batch of our own would keep it waiting for as long as all its deliveries take.
-    fn fan_out_all(&mut self, first: Record, inputs: &mut Inputs) {
-        self.fan_out(first);
-        while self.takes_records()
-            && inputs.changes.is_empty()
-            && let Ok(record) = inputs.records.try_recv()
-        {
-            self.fan_out(record);
         }
     }
 
@@ -348,8 +348,10 @@ impl Engine {
         is_busy
     }
 
-    fn takes_records(&mut self) -> bool {
-        self.outbox.len() < BATCH && self.has_room() && !self.is_held_up()
+    /// Also while some wait to be fanned out: a full lane takes those one by one, as it delivers, and the
+    /// consumer is not to wait for as long as all of them take.
+    fn takes_records(&self) -> bool {
+        self.fetched.len() < BATCH && self.outbox.is_empty() && self.has_room()
     }
 
     /// Whether another event may be fanned out. Where nothing is queued or in flight, records that
