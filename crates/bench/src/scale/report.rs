@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
+use super::Measured;
 use super::cells::{in_mb, line, mb, or_dash, percent, table};
 use super::fan_out::{FanOut, Spread};
 use super::loading::Loading;
@@ -52,11 +53,13 @@ const FAN_OUT: [&str; 8] = [
     "added MB",
     "duplicates",
 ];
-const REPLICAS: [&str; 8] = [
+const REPLICAS: [&str; 10] = [
     "replicas",
     "deliveries/s",
     "CPU µs/delivery",
     "x first",
+    "apart",
+    "CPU µs/delivery",
     "of what cores allow",
     "CPU % in use",
     "others' CPU %",
@@ -68,7 +71,8 @@ const LEGEND: &str = "\
 ready:               from the start of the processor until it owned all partitions and knew all subscriptions
 MB:                  10^6 bytes of the processor; per 10,000: beside none
 CPU µs:              the processor's, all replicas together; others' CPU: what programs had that are no part of this
-of what cores allow: of the first line's rate, times the replicas, but no more than what it left of the machine
+apart:               as many processors, each with its part on a topic and a database of its own, all together
+of what cores allow: of the first line's rate, times the replicas, but no more than such get out of the whole machine
 ";
 
 /// All that a run says.
@@ -99,7 +103,9 @@ impl Report {
     pub fn is_complete(&self) -> bool {
         let matching = self.matching.iter().map(|row| row.backlog.missing());
         let fan_out = self.fan_out.iter().map(|row| row.spread.missing());
-        let replicas = self.replicas.iter().map(|row| row.backlog.missing());
+        let replicas = self.replicas.iter();
+        let replicas = replicas.flat_map(|row| std::iter::once(&row.backlog).chain(&row.apart));
+        let replicas = replicas.map(Measured::missing);
         matching.chain(fan_out).chain(replicas).sum::<usize>() == 0
     }
 
@@ -176,12 +182,16 @@ impl Report {
     fn replicas(&self) -> Option<String> {
         let first = self.replicas.first()?;
         let lines = self.replicas.iter().map(|row| {
+            let apart = row.apart.as_ref().and_then(Measured::figures);
+            let dash = || "-".to_owned();
             let figures = |it: &Backlog| {
                 let one = first.backlog.figures();
                 vec![
                     format!("{:.0}", it.drained.per_second),
                     format!("{:.1}", it.drained.cpu_micros.processor),
                     or_dash(one.map(|one| it.drained.per_second / one.drained.per_second)),
+                    apart.map_or_else(dash, |it| format!("{:.0}", it.drained.per_second)),
+                    apart.map_or_else(dash, |it| format!("{:.1}", it.drained.cpu_micros.processor)),
                     or_dash(share_of_allowed(row, first)),
                     format!("{:.0}", it.drained.busy_percent),
                     percent(it.drained.others_percent),
@@ -222,18 +232,23 @@ fn idle_mb(row: &Loading, none: &Loading) -> Option<f64> {
     (more > 0.0).then(|| held / (more / IDLE_UNIT))
 }
 
-/// How much of what the machine allows so many replicas deliver: `first` says how much of it is in
-/// use for that rate.
+/// How much of what the machine allows so many replicas deliver: the rate of `first` for each, but no
+/// more than as many that share nothing, or `first` itself where there is one, would with all of it in
+/// use.
 fn share_of_allowed(row: &Replicas, first: &Replicas) -> Option<f64> {
     let (it, one) = (row.backlog.figures()?, first.backlog.figures()?);
-    let more = f64::from(row.replicas) / f64::from(first.replicas);
-    let left = 100.0 / one.drained.busy_percent;
-    Some(it.drained.per_second / (one.drained.per_second * more.min(left)))
+    let whole = match &row.apart {
+        Some(apart) => apart.figures()?,
+        None => one,
+    };
+    let whole = whole.drained.per_second * 100.0 / whole.drained.busy_percent;
+    let each = f64::from(row.replicas) / f64::from(first.replicas);
+    let allowed = whole.min(one.drained.per_second * each);
+    Some(it.drained.per_second / allowed)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::Measured;
     use super::*;
     use crate::deliveries::costs::{Costs, Drained};
 
@@ -318,23 +333,38 @@ mod tests {
     }
 
     #[test]
-    fn replicas_are_held_against_what_the_first_left_of_the_machine() {
-        // One uses half of it: two may be twice as fast, and four no more than that.
-        for (two, four, met) in [
-            (160.0, 160.0, true),
-            (160.0, 159.0, false),
+    fn replicas_are_held_against_what_as_many_get_that_share_nothing() {
+        // All use half of the machine: it allows each the rate of one, and twice that of those apart.
+        for (two, apart, met) in [
+            (160.0, 200.0, true),
             (159.0, 200.0, false),
+            (80.0, 50.0, true),
+            (79.0, 50.0, false),
         ] {
-            let replicas = |replicas, per_second| Replicas {
+            let replicas = |replicas, per_second, apart: Option<f64>| Replicas {
                 replicas,
                 backlog: backlog(per_second, 10.0),
+                apart: apart.map(|per_second| backlog(per_second, 10.0)),
             };
             let report = Report {
-                replicas: vec![replicas(1, 100.0), replicas(2, two), replicas(4, four)],
+                replicas: vec![replicas(1, 100.0, None), replicas(2, two, Some(apart))],
                 ..Report::default()
             };
             assert_eq!(is_met(report.replicas()), met, "{report}");
         }
+    }
+
+    #[test]
+    fn what_is_missing_of_those_that_share_nothing_is_missing() {
+        let report = Report {
+            replicas: vec![Replicas {
+                replicas: 2,
+                backlog: backlog(100.0, 10.0),
+                apart: Some(Measured::Missing(3)),
+            }],
+            ..Report::default()
+        };
+        assert!(!report.is_complete() && !is_met(report.replicas()));
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! The scene of one measurement: a stage, a sink, and replicas that have come to rest.
+//! The scene of one measurement: a stage, a sink, and replicas that have come to rest. Or several
+//! stages, whose replicas share no more than the servers and the sink.
 
 use std::time::Duration;
 
@@ -42,6 +43,8 @@ const OWNERS: &str = "SELECT count(DISTINCT owner) FROM progress WHERE topic <> 
 pub struct Scene {
     /// The database and the topic.
     pub stage: Stage,
+    /// Those of others, with replicas of their own.
+    others: Vec<Stage>,
     /// Where all goes.
     pub sink: SinkProcess,
     /// The replicas.
@@ -67,10 +70,28 @@ impl Scene {
     pub async fn new(scale: &Scale) -> anyhow::Result<Self> {
         Ok(Self {
             stage: Stage::new(&scale.server, &scale.brokers).await?,
+            others: Vec::new(),
             sink: SinkProcess::start(false).await?,
             processors: Vec::new(),
             watched: (scale.server.clone(), scale.brokers.clone()),
         })
+    }
+
+    /// One with so many stages.
+    ///
+    /// # Errors
+    /// That a server refuses, or the sink cannot be started.
+    pub async fn apart(scale: &Scale, stages: u32) -> anyhow::Result<Self> {
+        let mut scene = Self::new(scale).await?;
+        for _ in 1..stages {
+            let stage = Stage::new(&scale.server, &scale.brokers).await?;
+            scene.others.push(stage);
+        }
+        Ok(scene)
+    }
+
+    fn stages(&self) -> impl Iterator<Item = &Stage> {
+        std::iter::once(&self.stage).chain(&self.others)
     }
 
     /// The endpoints from that number on, all at one address.
@@ -89,21 +110,26 @@ impl Scene {
         self.stage.subscribe(&urls).await
     }
 
-    /// Adds the subscriptions that want each event of the backlog, each at an address of its own.
+    /// Adds the subscriptions that want each event of a stage's backlog, each at an address of its
+    /// own.
     ///
     /// # Errors
     /// That Postgres refuses.
     pub async fn add_wanting(&self) -> anyhow::Result<()> {
         let (port, cities) = (self.sink.listening.port, backlog::cities());
-        for n in 0..WANTING {
-            let [a, b, c, d] = address(usize::try_from(n)?);
-            let url = format!("http://{a}.{b}.{c}.{d}:{port}/{n}");
-            self.stage.subscribe_to(&url, &cities).await?;
+        for (at, stage) in (0..).zip(self.stages()) {
+            for n in 0..WANTING {
+                let [a, b, c, d] = address(usize::try_from(n)?);
+                // By which the sink tells subscriptions apart.
+                let number = at * WANTING + n;
+                let url = format!("http://{a}.{b}.{c}.{d}:{port}/{number}");
+                stage.subscribe_to(&url, &cities).await?;
+            }
         }
         Ok(())
     }
 
-    /// Starts so many replicas: how long they took until each owned partitions, and knew all
+    /// Starts so many replicas on each stage: how long they took until each owned partitions, and knew all
     /// subscriptions therefore.
     ///
     /// # Errors
@@ -115,14 +141,15 @@ impl Scene {
         replicas: u32,
     ) -> anyhow::Result<Duration> {
         let began = Instant::now();
-        for n in 1..=replicas {
-            let name = format!("{name}-{n}");
-            let started = processor(None, (&scale.directory, &name), &self.stage, &[])?;
-            self.processors.push(started);
+        let stages = std::iter::once(&self.stage).chain(&self.others);
+        for (at, stage) in stages.enumerate() {
+            for n in 1..=replicas {
+                let name = format!("{name}-{at}-{n}");
+                let started = processor(None, (&scale.directory, &name), stage, &[])?;
+                self.processors.push(started);
+            }
         }
-        while self.stage.count(OWNED).await? < PARTITIONS.into()
-            || self.stage.count(OWNERS).await? < replicas.into()
-        {
+        while !self.are_owned(replicas).await? {
             self.check()?;
             ensure!(
                 began.elapsed() < START_LIMIT,
@@ -131,6 +158,17 @@ impl Scene {
             sleep(LOOK).await;
         }
         Ok(began.elapsed())
+    }
+
+    async fn are_owned(&self, replicas: u32) -> anyhow::Result<bool> {
+        for stage in self.stages() {
+            if stage.count(OWNED).await? < PARTITIONS.into()
+                || stage.count(OWNERS).await? < replicas.into()
+            {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Waits until the replicas have nothing to do.
@@ -154,18 +192,22 @@ impl Scene {
         }
     }
 
-    /// Publishes so many events, and has the replicas get through them.
+    /// Publishes so many events, on each stage its part, and has the replicas get through them.
     ///
     /// # Errors
     /// That a program ends, or the broker refuses.
     pub async fn drain(&mut self, events: u64) -> anyhow::Result<Measured<Backlog>> {
         let (server, brokers) = (&*self.watched.0, &*self.watched.1);
+        let stages = self.stages().count();
+        let events = events / u64::try_from(stages)?;
         let drain = Drain {
             events: FIRST..FIRST + events,
-            fan_out: usize::try_from(WANTING)?,
+            fan_out: usize::try_from(WANTING)? * stages,
             watched: Watched::find(&self.processors, &self.sink, (server, brokers))?,
         };
-        backlog::publish(&self.stage.kafka, events).await?;
+        for stage in self.stages() {
+            backlog::publish(&stage.kafka, events).await?;
+        }
         let drained = drain.run(&mut self.sink, &mut self.processors).await?;
         Ok(match drained {
             Err(missing) => Measured::Missing(missing),
