@@ -62,7 +62,9 @@ async fn memory_stays_within_the_budget_with_ten_thousand_dead_receivers() {
     let events: Vec<_> = (0..EVENTS).map(|_| event("Oslo", 0)).collect();
     stage.broker.publish(&events);
     until("all events were taken", async || {
-        processor.metric("processor_events_total").await == Some(number(EVENTS))
+        // More, where it has been told already of circuits that opened.
+        let taken = processor.metric("processor_events_total").await;
+        taken.is_some_and(|taken| taken >= number(EVENTS))
     })
     .await;
     until("most of them are detached", async || {
