@@ -103,7 +103,7 @@ impl Program {
         }
     }
 
-    /// The value of a metric without labels, once there is one.
+    /// The value of a metric, once there is one; its labels are part of `name`.
     pub async fn metric(&self, name: &str) -> Option<f64> {
         let text = self.metrics().await;
         let value = text.lines().find_map(|line| line.strip_prefix(name))?;

@@ -222,9 +222,9 @@ impl Engine {
         Self {
             lanes: Lanes::new(settings.limits),
             flight: Flight::new(settings.slow),
+            meters: Meters::of_installed(settings.kind),
             settings,
             sender: Arc::new(sender),
-            meters: Meters::of_installed(),
             budget,
             recorder,
             index: Index::default(),

@@ -6,6 +6,7 @@ use metrics::{Counter, Histogram, counter, histogram};
 use outbound::{Attempt, Verdict};
 
 use crate::delivery::Delivery;
+use crate::event::Kind;
 use crate::observe;
 
 /// What the engine counts of attempts.
@@ -19,10 +20,10 @@ pub struct Meters {
 }
 
 impl Meters {
-    /// Those of the recorder that is installed by now.
-    pub fn of_installed() -> Self {
+    /// Those of the recorder that is installed by now, for the pipeline of `kind`.
+    pub fn of_installed(kind: Kind) -> Self {
         Self {
-            events: counter!(observe::EVENTS),
+            events: counter!(observe::EVENTS, "pipeline" => kind.label()),
             attempts: ByLabel::new(observe::ATTEMPTS, "verdict"),
             connections: ByLabel::new(observe::CONNECTIONS, "use"),
             attempt_seconds: histogram!(observe::ATTEMPT_SECONDS),

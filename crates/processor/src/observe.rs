@@ -36,7 +36,7 @@ pub const ATTEMPTS_BYTES: &str = "processor_attempts_bytes";
 
 /// Describes each, once a process.
 pub fn describe_metrics() {
-    describe_counter!(EVENTS, "Records taken from the topic");
+    describe_counter!(EVENTS, "Records taken from a topic, by pipeline");
     describe_counter!(MALFORMED, "Records that are no event, kept as dead letters");
     describe_counter!(
         MISSING,
