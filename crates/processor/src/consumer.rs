@@ -66,7 +66,7 @@ const FETCH_BACKOFF_MS: &str = "5";
 /// How long a fetch waits at the broker where there is nothing. A broker is asked one fetch at a time,
 /// which leaves out those partitions that had something in the queue: what comes for them meanwhile
 /// waits until it has come back, which by default takes half a second.
-pub const FETCH_WAIT_MS: &str = "20";
+pub const FETCH_WAIT: Duration = Duration::from_millis(20);
 
 /// What a record costs besides its value, in bytes.
 const RECORD_BYTES: usize = 256;
@@ -79,6 +79,8 @@ pub struct Settings {
     /// As a debugger and `top` name the thread; 15 characters at most.
     pub thread_name: &'static CStr,
     pub session_timeout: Duration,
+    /// How long a fetch waits at the broker for something to bring.
+    pub fetch_wait: Duration,
     /// How long requests in flight are waited for at a stop.
     pub stop_timeout: Duration,
 }
@@ -132,7 +134,10 @@ impl Consumer {
             .set("statistics.interval.ms", lag::INTERVAL_MS)
             .set("queued.min.messages", FETCH_BELOW)
             .set("fetch.queue.backoff.ms", FETCH_BACKOFF_MS)
-            .set("fetch.wait.max.ms", FETCH_WAIT_MS);
+            .set(
+                "fetch.wait.max.ms",
+                settings.fetch_wait.as_millis().to_string(),
+            );
         let client = BaseConsumer::from_config_and_context(&config, ownership)
             .context("configuring the Kafka consumer")?;
         Ok(Self {

@@ -3,14 +3,19 @@
 //! An event is published at least once: its id is the same each time. While Kafka is away they
 //! wait in the table.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
 use common::kafka::KafkaArgs;
 use common::probes::Component;
 use common::topic;
-use rdkafka::producer::{FutureProducer, FutureRecord};
+use rdkafka::ClientContext;
+use rdkafka::error::KafkaError;
+use rdkafka::message::DeliveryResult;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 use sqlx::PgPool;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::store::operations;
@@ -24,8 +29,33 @@ const LIMIT: i64 = 100;
 /// How long the broker may take for one; within what Postgres bears of a silent transaction.
 const SEND_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Between two looks at whether the broker has answered.
+const LOOK: Duration = Duration::from_millis(5);
+
 /// How many partitions the topic is made with. The events of a subscription stay in order.
 const PARTITIONS: i32 = 3;
+
+/// A client without a thread of its own to poll it, which spins through the last millisecond of each wait: half
+/// of what an idle processor would use.
+type Client = BaseProducer<Answers>;
+
+/// Why the broker did not take what was published at once.
+type Refused = Arc<Mutex<Option<KafkaError>>>;
+
+/// Notes what the broker answers.
+struct Answers;
+
+impl ClientContext for Answers {}
+
+impl ProducerContext for Answers {
+    type DeliveryOpaque = Refused;
+
+    fn delivery(&self, answer: &DeliveryResult<'_>, refused: Refused) {
+        if let Err((error, _)) = answer {
+            *refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.clone());
+        }
+    }
+}
 
 /// The one publisher of this process.
 pub struct Publisher {
@@ -48,10 +78,14 @@ impl Publisher {
         config
             .set("enable.idempotence", "true")
             .set("message.timeout.ms", SEND_TIMEOUT.as_millis().to_string());
-        let producer: FutureProducer = config.create().context("configuring the producer")?;
+        let producer: Client = config
+            .create_with_context(Answers)
+            .context("configuring the producer")?;
         let mut ticks = tokio::time::interval(INTERVAL);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+            // What the client has to say though nothing is published.
+            producer.poll(Duration::ZERO);
             // What a stop cuts off is rolled back, and published by the next.
             match stop.run_until_cancelled(self.publish(&producer)).await {
                 None => break,
@@ -65,7 +99,7 @@ impl Publisher {
         Ok(())
     }
 
-    async fn publish(&self, producer: &FutureProducer) -> anyhow::Result<()> {
+    async fn publish(&self, producer: &Client) -> anyhow::Result<()> {
         let mut transaction = self.db.begin().await.context("beginning")?;
         let waiting = operations::lock_unpublished(&mut transaction, LIMIT)
             .await
@@ -78,20 +112,23 @@ impl Publisher {
             .iter()
             .map(|event| event.subscription_id.to_string())
             .collect();
-        let mut sending = Vec::new();
+        let refused = Refused::default();
         for (event, key) in waiting.iter().zip(&keys) {
-            let record = FutureRecord::to(&self.kafka.kafka_topic)
+            let record = BaseRecord::with_opaque_to(&self.kafka.kafka_topic, refused.clone())
                 .key(key)
                 .payload(&event.body);
-            let queued = producer.send_result(record);
-            sending.push(queued.map_err(|(error, _)| error).context("publishing")?);
+            let queued = producer.send(record);
+            queued.map_err(|(error, _)| error).context("publishing")?;
         }
-        for delivered in sending {
-            let delivered = delivered.await.context("the producer is gone")?;
-            delivered
-                .map_err(|(error, _)| error)
-                .context("publishing")?;
+        while producer.in_flight_count() > 0 {
+            producer.poll(Duration::ZERO);
+            sleep(LOOK).await;
         }
+        let refused = refused
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        refused.map_or(Ok(()), Err).context("publishing")?;
         let sent: Vec<_> = waiting.iter().map(|event| event.id).collect();
         operations::note_published(&mut transaction, &sent)
             .await

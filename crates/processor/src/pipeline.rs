@@ -4,6 +4,7 @@
 //! no more; then the recorder, when all is written.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use anyhow::Context;
 use common::kafka::KafkaArgs;
@@ -18,7 +19,7 @@ use traces::Traces;
 
 use crate::budget::Budget;
 use crate::config::{Config, size};
-use crate::consumer::{self, Consumer, Ownership};
+use crate::consumer::{self, Consumer, FETCH_WAIT, Ownership};
 use crate::engine::{self, Change, Engine, Inputs};
 use crate::event::Kind;
 use crate::follower::Follower;
@@ -36,6 +37,10 @@ const COMMANDS: usize = 256;
 
 /// What else passes between tasks comes one at a time.
 const FEW: usize = 16;
+
+/// How long a fetch of operational events waits at the broker. They are few, and none is in a hurry; what
+/// waits idly for readings asks the broker often enough.
+const OPERATIONS_FETCH_WAIT: Duration = Duration::from_millis(500);
 
 /// What a pipeline is made of. Cheap to clone.
 #[derive(Clone)]
@@ -255,6 +260,10 @@ impl Pipeline {
                 Kind::Operations => c"poll operations",
             },
             session_timeout: self.config.session_timeout,
+            fetch_wait: match self.kind {
+                Kind::Readings => FETCH_WAIT,
+                Kind::Operations => OPERATIONS_FETCH_WAIT,
+            },
             stop_timeout: self.config.stop_timeout(),
         };
         Consumer::new(settings, links, ownership)

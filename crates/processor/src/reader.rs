@@ -19,7 +19,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::budget::Budget;
-use crate::consumer::{FETCH_WAIT_MS, record_of};
+use crate::consumer::{FETCH_WAIT, record_of};
 use crate::event::Record;
 use crate::observe;
 
@@ -124,7 +124,7 @@ impl Reader {
             .set("fetch.message.max.bytes", "65536")
             .set("fetch.queue.backoff.ms", "10")
             // The end of a partition is told when a fetch comes back.
-            .set("fetch.wait.max.ms", FETCH_WAIT_MS);
+            .set("fetch.wait.max.ms", FETCH_WAIT.as_millis().to_string());
         Ok(Self {
             client: BaseConsumer::from_config_and_context(&config, Quiet::default())
                 .context("configuring the Kafka reader")?,
