@@ -75,7 +75,8 @@ pub struct Config {
     /// more does not leave the log for being slow.
     #[arg(long, env = "CATCH_UP_RATE", default_value = "4000", value_parser = positive())]
     pub catch_up_rate: u64,
-    /// How long outcomes are gathered before they are written.
+    /// How long outcomes are gathered before they are written; up to five times as long where writing takes
+    /// long.
     #[arg(long, env = "FLUSH_INTERVAL", default_value = "20ms", value_parser = human::duration)]
     pub flush_interval: Duration,
     /// How many outcomes are written at once.
@@ -133,9 +134,9 @@ pub struct Config {
     pub telemetry: TelemetryArgs,
 }
 
-/// Each of the two topics' listeners keeps one; recorders, claimers, consumers and the rest take
+/// Each of the two topics' listeners keeps one, and so may each recorder; claimers, consumers and the rest take
 /// turns.
-const MIN_CONNECTIONS: i64 = 6;
+const MIN_CONNECTIONS: i64 = 8;
 
 /// Loops may be held up that long on a busy machine, and are not stuck.
 const MIN_LIVENESS_TIMEOUT: Duration = Duration::from_secs(1);

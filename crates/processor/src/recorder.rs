@@ -7,7 +7,9 @@
 
 mod batch;
 mod circuits;
+mod connection;
 mod intake;
+mod interval;
 mod observed;
 mod operations;
 mod partitions;
@@ -35,6 +37,8 @@ pub use self::statistics::Settings as StatisticsSettings;
 pub use self::transaction::NoEvent;
 
 use self::circuits::Circuits;
+use self::connection::Connection;
+use self::interval::Interval;
 use self::partitions::Moves;
 use self::statistics::Statistics;
 use self::stretches::Stretches;
@@ -48,9 +52,6 @@ use crate::stretches::Key;
 
 /// How many payload bytes are written at once at most (one outcome more may pass it).
 const FLUSH_BYTES: usize = 8 * 1024 * 1024;
-
-/// How long one transaction may take.
-const FLUSH_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long it waits for outcomes before it comes around.
 const WAIT: Duration = Duration::from_secs(5);
@@ -142,7 +143,7 @@ pub struct Settings {
 /// The one writer of outcomes.
 #[derive(Debug)]
 pub struct Recorder {
-    db: PgPool,
+    connection: Connection,
     settings: Settings,
     links: Links,
     partitions: Partitions,
@@ -155,6 +156,7 @@ pub struct Recorder {
     settled: Vec<Settled>,
     malformed: Vec<NoEvent>,
     bytes: usize,
+    interval: Interval,
 }
 
 /// Why gathering ended.
@@ -167,8 +169,9 @@ enum Gathered {
 impl Recorder {
     pub fn new(db: PgPool, settings: Settings, links: Links) -> Self {
         Self {
+            interval: Interval::new(settings.flush_interval),
             statistics: Statistics::new(settings.statistics, settings.kind),
-            db,
+            connection: Connection::of(db, links.pulse.clone()),
             settings,
             links,
             partitions: Partitions::default(),
@@ -203,7 +206,8 @@ impl Recorder {
     async fn gather(&mut self) -> Gathered {
         // What the last flush left over waits no longer than what comes.
         let left_over = !self.inbox.is_empty() || !self.settled.is_empty();
-        let mut deadline = left_over.then(|| Instant::now() + self.settings.flush_interval);
+        let interval = self.interval.now();
+        let mut deadline = left_over.then(|| Instant::now() + interval);
         loop {
             self.links.pulse.step("taking outcomes in");
             while let Some(entry) = self.inbox.pop_front() {
@@ -223,7 +227,7 @@ impl Recorder {
                 None => return Gathered::Enough,
                 Some(0) => return Gathered::Closed,
                 Some(_) => {
-                    deadline = deadline.or(Some(Instant::now() + self.settings.flush_interval));
+                    deadline = deadline.or(Some(Instant::now() + interval));
                 }
             }
         }
@@ -291,6 +295,7 @@ impl Recorder {
             match self.commit(&moves, (&rows, delta), &mut pause).await {
                 None => {}
                 Some(fenced) if fenced.is_empty() => {
+                    self.interval.flushed(began.elapsed());
                     observed::flush(&self.settings.traces, &self.settled, began.elapsed());
                     return self.committed(&moves, delta.is_some());
                 }
@@ -301,7 +306,7 @@ impl Recorder {
 
     /// One try: the partitions that refused it, or `None` if it failed and has to be made again.
     async fn commit(
-        &self,
+        &mut self,
         moves: &Moves,
         (rows, delta): (&Rows, Option<Delta<'_>>),
         pause: &mut Duration,
@@ -317,7 +322,7 @@ impl Recorder {
             counted: delta,
             tells_dead: self.settings.kind == Kind::Readings,
         };
-        match self.within_bound(flush.commit(&self.db)).await {
+        match self.connection.commit(&flush).await {
             Ok(fenced) => {
                 self.links.postgres.up();
                 return Some(fenced);
@@ -325,7 +330,7 @@ impl Recorder {
             Err(error) => self.pause(&error, pause).await,
         }
         loop {
-            match self.within_bound(flush.was_committed(&self.db)).await {
+            match self.connection.was_committed(&flush).await {
                 Ok(true) => return Some(Vec::new()),
                 Ok(false) => return None,
                 Err(error) => self.pause(&error, pause).await,
@@ -346,15 +351,6 @@ impl Recorder {
         self.links.pulse.step_within("waiting for Postgres", *pause);
         tokio::time::sleep(*pause).await;
         *pause = (*pause * 2).min(LONGEST_PAUSE);
-    }
-
-    /// The result, with a timeout as one more way to fail.
-    async fn within_bound<T>(
-        &self,
-        query: impl Future<Output = sqlx::Result<T>>,
-    ) -> anyhow::Result<T> {
-        self.links.pulse.step_within("writing", FLUSH_TIMEOUT);
-        Ok(tokio::time::timeout(FLUSH_TIMEOUT, query).await??)
     }
 
     fn fenced(&mut self, fenced: &[i32], moves: &Moves) {

@@ -19,7 +19,7 @@ use uuid::Uuid;
 use super::partitions::Partitions;
 use super::record;
 use crate::delivery::{Delivery, Outcome, Reason, Source};
-use crate::store::settled_ahead::Pairs;
+use crate::store::settled_ahead;
 
 /// Why a subscription is disabled whose receiver answered 410, …
 const GONE: &str = "the receiver answered 410 Gone";
@@ -96,8 +96,7 @@ pub struct Rows {
     pub newest: pending_deliveries::Newest,
     /// How many of each subscription ended by its policy, by outcome.
     pub undelivered: BTreeMap<(Uuid, &'static str), i64>,
-    /// By partition.
-    pub ahead: BTreeMap<i32, Pairs>,
+    pub ahead: settled_ahead::Columns,
 }
 
 impl Rows {
@@ -133,9 +132,9 @@ impl Rows {
 
     fn push_ahead(&mut self, delivery: &Delivery, next_offset: i64) {
         if delivery.ticket.offset >= next_offset {
-            let pairs = self.ahead.entry(delivery.ticket.partition).or_default();
-            pairs.offsets.push(delivery.ticket.offset);
-            pairs.subscription_ids.push(delivery.subscription_id);
+            self.ahead.partitions.push(delivery.ticket.partition);
+            self.ahead.offsets.push(delivery.ticket.offset);
+            self.ahead.subscription_ids.push(delivery.subscription_id);
         }
     }
 
@@ -346,11 +345,12 @@ mod tests {
             Instant::now(),
         )
         .ahead;
-        assert_eq!(ahead[&0].offsets, [6]);
+        assert_eq!((&*ahead.partitions, &*ahead.offsets), (&[0][..], &[6][..]));
         partitions.settle(&settled(5, None, Outcome::Delivered).delivery.ticket);
         assert!(
             Rows::of(&[six], &partitions, AttemptLog::All, Instant::now())
                 .ahead
+                .offsets
                 .is_empty()
         );
     }

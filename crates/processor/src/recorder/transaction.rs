@@ -7,7 +7,7 @@ use common::store::dead_letters::Malformed;
 use common::store::{
     attempts, cursors, dead_letters, pending_deliveries, replays, subscriptions, undelivered,
 };
-use sqlx::{PgConnection, PgPool};
+use sqlx::{Connection, PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::batch::Rows;
@@ -45,7 +45,7 @@ pub struct Flush<'a> {
 impl Flush<'_> {
     /// Commits it, and returns no partition; or nothing at all, and returns those partitions
     /// that have a new owner.
-    pub async fn commit(&self, db: &PgPool) -> sqlx::Result<Vec<i32>> {
+    pub async fn commit(&self, db: &mut PgConnection) -> sqlx::Result<Vec<i32>> {
         let mut transaction = db.begin().await?;
         let fenced = self.advance(&mut transaction).await?;
         if fenced.is_empty() {
@@ -75,13 +75,9 @@ impl Flush<'_> {
             return Ok(Vec::new());
         }
         let columns = (&*moves.partitions, &*moves.epochs, &*moves.next_offsets);
-        let owned = progress::advance(&mut *db, self.topic, columns, self.id).await?;
+        let owned = progress::advance(db, self.topic, columns, self.id).await?;
         let mut fenced = moves.partitions.clone();
         fenced.retain(|partition| !owned.contains(partition));
-        if fenced.is_empty() {
-            settled_ahead::delete_passed(db, self.topic, &moves.partitions, &moves.next_offsets)
-                .await?;
-        }
         Ok(fenced)
     }
 
@@ -175,8 +171,8 @@ impl Flush<'_> {
         for malformed in self.malformed {
             self.bury(&mut *db, malformed).await?;
         }
-        for (partition, pairs) in &self.rows.ahead {
-            settled_ahead::insert(&mut *db, self.topic, *partition, pairs).await?;
+        if !self.rows.ahead.offsets.is_empty() {
+            settled_ahead::insert_all(&mut *db, self.topic, &self.rows.ahead).await?;
         }
         for (id, why) in &self.rows.gone {
             subscriptions::disable_all(&mut *db, &[*id], why).await?;

@@ -41,8 +41,9 @@ pub async fn claim(
     .await
 }
 
-/// Moves the progress of the partitions (the n-th epoch and offset are the n-th partition's),
-/// and returns those that were moved: the others have a new owner.
+/// Moves the progress of the partitions (the n-th epoch and offset are the n-th partition's), and
+/// removes what was settled ahead that it passes. Returns those that were moved: the others have a new
+/// owner.
 pub async fn advance(
     db: impl PgExecutor<'_>,
     topic: &str,
@@ -51,11 +52,20 @@ pub async fn advance(
 ) -> sqlx::Result<Vec<i32>> {
     sqlx::query_scalar!(
         r#"
-        UPDATE progress SET next_offset = moved.next_offset, flush_id = $6, updated_at = now()
-        FROM UNNEST($3::int[], $4::bigint[], $5::bigint[]) AS moved (partition, epoch, next_offset)
-        WHERE progress.shard = $1 AND progress.topic = $2
-          AND progress.partition = moved.partition AND progress.epoch = moved.epoch
-        RETURNING progress.partition
+        WITH moved AS (
+            UPDATE progress SET next_offset = flushed.next_offset, flush_id = $6, updated_at = now()
+            FROM UNNEST($3::int[], $4::bigint[], $5::bigint[])
+                AS flushed (partition, epoch, next_offset)
+            WHERE progress.shard = $1 AND progress.topic = $2
+              AND progress.partition = flushed.partition AND progress.epoch = flushed.epoch
+            RETURNING progress.partition, progress.next_offset
+        ), passed AS (
+            DELETE FROM settled_ahead USING moved
+            WHERE settled_ahead.shard = $1 AND settled_ahead.topic = $2
+              AND settled_ahead.partition = moved.partition
+              AND settled_ahead.highest_offset < moved.next_offset
+        )
+        SELECT partition FROM moved
         "#,
         SHARD,
         topic,

@@ -9,53 +9,39 @@ use uuid::Uuid;
 use super::SHARD;
 
 /// What one flush settled ahead in one partition: the n-th offset for the n-th subscription.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Pairs {
     pub offsets: Vec<i64>,
     pub subscription_ids: Vec<Uuid>,
 }
 
-/// Adds what one flush settled in one partition. `pairs` is not empty.
-pub async fn insert(
+/// What one flush settled ahead in all partitions: in the n-th the n-th offset, for the n-th subscription.
+#[derive(Debug, Default)]
+pub struct Columns {
+    pub partitions: Vec<i32>,
+    pub offsets: Vec<i64>,
+    pub subscription_ids: Vec<Uuid>,
+}
+
+/// Adds what one flush settled: a row for each partition.
+pub async fn insert_all(
     db: impl PgExecutor<'_>,
     topic: &str,
-    partition: i32,
-    pairs: &Pairs,
+    columns: &Columns,
 ) -> sqlx::Result<()> {
     sqlx::query!(
         r#"
         INSERT INTO settled_ahead (shard, topic, partition, highest_offset, offsets, subscription_ids)
-        VALUES ($1, $2, $3, (SELECT max(o) FROM UNNEST($4::bigint[]) AS o), $4, $5)
+        SELECT $1, $2, partition, max(event_offset), array_agg(event_offset), array_agg(subscription_id)
+        FROM UNNEST($3::int[], $4::bigint[], $5::uuid[])
+            AS settled (partition, event_offset, subscription_id)
+        GROUP BY partition
         "#,
         SHARD,
         topic,
-        partition,
-        &pairs.offsets,
-        &pairs.subscription_ids,
-    )
-    .execute(db)
-    .await
-    .map(drop)
-}
-
-/// Removes the rows that progress has passed (the n-th offset is the n-th partition's).
-pub async fn delete_passed(
-    db: impl PgExecutor<'_>,
-    topic: &str,
-    partitions: &[i32],
-    next_offsets: &[i64],
-) -> sqlx::Result<()> {
-    sqlx::query!(
-        r#"
-        DELETE FROM settled_ahead USING UNNEST($3::int[], $4::bigint[]) AS moved (partition, next_offset)
-        WHERE settled_ahead.shard = $1 AND settled_ahead.topic = $2
-          AND settled_ahead.partition = moved.partition
-          AND settled_ahead.highest_offset < moved.next_offset
-        "#,
-        SHARD,
-        topic,
-        partitions,
-        next_offsets,
+        &columns.partitions,
+        &columns.offsets,
+        &columns.subscription_ids,
     )
     .execute(db)
     .await
