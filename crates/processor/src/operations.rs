@@ -13,7 +13,7 @@ use common::topic;
 use rdkafka::ClientContext;
 use rdkafka::error::KafkaError;
 use rdkafka::message::DeliveryResult;
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
+use rdkafka::producer::{BaseProducer, BaseRecord, ProducerContext};
 use sqlx::PgPool;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -31,6 +31,9 @@ const SEND_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Between two looks at whether the broker has answered.
 const LOOK: Duration = Duration::from_millis(5);
+
+/// What the client may have said by then, of which each poll takes one.
+const HEARD_AT_ONCE: usize = 16;
 
 /// How many partitions the topic is made with. The events of a subscription stay in order.
 const PARTITIONS: i32 = 3;
@@ -84,8 +87,8 @@ impl Publisher {
         let mut ticks = tokio::time::interval(INTERVAL);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         while stop.run_until_cancelled(ticks.tick()).await.is_some() {
-            // What the client has to say though nothing is published.
-            producer.poll(Duration::ZERO);
+            // It logs and reports errors though nothing is published.
+            listen(&producer);
             // What a stop cuts off is rolled back, and published by the next.
             match stop.run_until_cancelled(self.publish(&producer)).await {
                 None => break,
@@ -120,8 +123,9 @@ impl Publisher {
             let queued = producer.send(record);
             queued.map_err(|(error, _)| error).context("publishing")?;
         }
-        while producer.in_flight_count() > 0 {
-            producer.poll(Duration::ZERO);
+        // Each that has no answer yet holds it too.
+        while Arc::strong_count(&refused) > 1 {
+            listen(producer);
             sleep(LOOK).await;
         }
         let refused = refused
@@ -134,5 +138,12 @@ impl Publisher {
             .await
             .context("noting what was published")?;
         transaction.commit().await.context("committing")
+    }
+}
+
+/// Takes in what the client has to say, without waiting for it.
+fn listen(producer: &Client) {
+    for _ in 0..HEARD_AT_ONCE {
+        producer.poll(Duration::ZERO);
     }
 }

@@ -38,9 +38,9 @@ const COMMANDS: usize = 256;
 /// What else passes between tasks comes one at a time.
 const FEW: usize = 16;
 
-/// How long a fetch of operational events waits at the broker. They are few, and none is in a hurry; what
-/// waits idly for readings asks the broker often enough.
-const OPERATIONS_FETCH_WAIT: Duration = Duration::from_millis(500);
+/// How long a fetch of operational events waits at the broker. They are few and in no hurry, and to ask for them
+/// as often as for readings would double what an idle processor asks of the broker.
+const OPERATIONS_FETCH_WAIT: Duration = Duration::from_millis(200);
 
 /// What a pipeline is made of. Cheap to clone.
 #[derive(Clone)]

@@ -1,8 +1,11 @@
 //! The recorder's transaction, interrupted where it hurts: all of it is written, or none.
 
 use e2e::load::{EVENTS, Load, PER_KILL};
+use e2e::receiver::Receiver;
 use e2e::stage::{Stage, until};
 use sqlx::{Connection, PgConnection};
+
+use crate::unusual::event;
 
 /// Connections of the processor to this database.
 const CONNECTED: &str = "SELECT count(*) FROM pg_stat_activity
@@ -72,6 +75,37 @@ async fn connections_cut_again_and_again_cost_nothing() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_connection_cut_between_flushes_is_replaced_and_no_flush_fails() {
+    let stage = Stage::new().await;
+    let receiver = Receiver::new().await;
+    stage.subscribe("a", &format!("{}/a", receiver.url)).await;
+    let processor = stage.processor(&[]);
+    let mut db = stage.database().await;
+    for recorded in 1..=3 {
+        stage.broker.publish(&[event("Oslo", 0)]);
+        until("it is recorded", async || {
+            written(&stage).await.1 == recorded
+        })
+        .await;
+        until(
+            "the connection that wrote it is idle, and cut",
+            async || {
+                let cut = sqlx::query(CUT_WRITER).execute(&mut db).await.unwrap();
+                cut.rows_affected() > 0
+            },
+        )
+        .await;
+    }
+    let failures = processor.metric("processor_flush_failures_total").await;
+    assert_eq!(failures, Some(0.0));
+}
+
+/// Whoever else commits gives the connection back to the pool, which asks it something more.
+const CUT_WRITER: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE datname = current_database() AND application_name = 'processor'
+      AND state = 'idle' AND query = 'COMMIT'";
 
 async fn cut_all(db: &mut PgConnection) {
     let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity

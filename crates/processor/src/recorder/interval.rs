@@ -7,7 +7,7 @@ const TIMES: u32 = 3;
 /// … but for no longer than so many times the shortest.
 const LONGEST: u32 = 5;
 
-/// A flush costs about the same for few outcomes as for many, and where the machine is busy each of its steps
+/// Part of a flush costs the same for few outcomes as for many, and where the machine is busy each of its steps
 /// waits for a turn: so there are fewer flushes then, with more in each.
 #[derive(Debug)]
 pub struct Interval {

@@ -7,7 +7,7 @@ use common::store::dead_letters::Malformed;
 use common::store::{
     attempts, cursors, dead_letters, pending_deliveries, replays, subscriptions, undelivered,
 };
-use sqlx::{Connection, PgConnection, PgPool};
+use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 use uuid::Uuid;
 
 use super::batch::Rows;
@@ -45,8 +45,10 @@ pub struct Flush<'a> {
 impl Flush<'_> {
     /// Commits it, and returns no partition; or nothing at all, and returns those partitions
     /// that have a new owner.
-    pub async fn commit(&self, db: &mut PgConnection) -> sqlx::Result<Vec<i32>> {
-        let mut transaction = db.begin().await?;
+    pub async fn commit(
+        &self,
+        mut transaction: Transaction<'_, Postgres>,
+    ) -> sqlx::Result<Vec<i32>> {
         let fenced = self.advance(&mut transaction).await?;
         if fenced.is_empty() {
             self.write_cursors(&mut transaction).await?;

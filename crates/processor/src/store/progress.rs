@@ -1,6 +1,7 @@
 //! The table `progress`: how far each partition is settled, and who may say so.
 //!
-//! Each new owner of a partition raises its epoch; a write under an older one changes nothing.
+//! Each new owner of a partition raises its epoch; a write under an older one changes nothing. Where it
+//! moves, what it passes of `settled_ahead` goes in the same statement: every flush does both.
 
 use sqlx::PgExecutor;
 use uuid::Uuid;
