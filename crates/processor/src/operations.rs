@@ -3,7 +3,7 @@
 //! An event is published at least once: its id is the same each time. While Kafka is away they
 //! wait in the table.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -38,12 +38,12 @@ const HEARD_AT_ONCE: usize = 16;
 /// How many partitions the topic is made with. The events of a subscription stay in order.
 const PARTITIONS: i32 = 3;
 
-/// A client without a thread of its own to poll it, which spins through the last millisecond of each wait: half
-/// of what an idle processor would use.
+/// A client without a thread of its own to poll it, which spins through the last millisecond of each wait though
+/// nothing is published.
 type Client = BaseProducer<Answers>;
 
 /// Why the broker did not take what was published at once.
-type Refused = Arc<Mutex<Option<KafkaError>>>;
+type Refused = Arc<OnceLock<KafkaError>>;
 
 /// Notes what the broker answers.
 struct Answers;
@@ -55,7 +55,8 @@ impl ProducerContext for Answers {
 
     fn delivery(&self, answer: &DeliveryResult<'_>, refused: Refused) {
         if let Err((error, _)) = answer {
-            *refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.clone());
+            // Of several the first is told of.
+            refused.get_or_init(|| error.clone());
         }
     }
 }
@@ -123,16 +124,14 @@ impl Publisher {
             let queued = producer.send(record);
             queued.map_err(|(error, _)| error).context("publishing")?;
         }
-        // Each that has no answer yet holds it too.
+        // Each that has no answer yet holds it too; after `SEND_TIMEOUT` the client answers itself.
         while Arc::strong_count(&refused) > 1 {
             listen(producer);
             sleep(LOOK).await;
         }
-        let refused = refused
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        refused.map_or(Ok(()), Err).context("publishing")?;
+        if let Some(error) = refused.get() {
+            return Err(error.clone()).context("publishing");
+        }
         let sent: Vec<_> = waiting.iter().map(|event| event.id).collect();
         operations::note_published(&mut transaction, &sent)
             .await

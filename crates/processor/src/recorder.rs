@@ -206,7 +206,7 @@ impl Recorder {
     async fn gather(&mut self) -> Gathered {
         // What the last flush left over waits no longer than what comes.
         let left_over = !self.inbox.is_empty() || !self.settled.is_empty();
-        let interval = self.interval.now();
+        let interval = self.interval.length();
         let mut deadline = left_over.then(|| Instant::now() + interval);
         loop {
             self.links.pulse.step("taking outcomes in");

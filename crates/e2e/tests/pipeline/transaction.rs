@@ -16,6 +16,11 @@ const BLOCKED: &str = "SELECT count(*) FROM pg_stat_activity
     WHERE datname = current_database() AND application_name = 'processor'
       AND wait_event_type = 'Lock'";
 
+/// Ends the connection that wrote: whoever else commits gives the connection back to the pool, which asks it something more.
+const CUT_WRITER: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE datname = current_database() AND application_name = 'processor'
+      AND state = 'idle' AND query = 'COMMIT'";
+
 /// How far it is settled, and how many attempts are recorded.
 async fn written(stage: &Stage) -> (usize, i64) {
     let attempts = "SELECT count(*) FROM attempts";
@@ -81,7 +86,8 @@ async fn a_connection_cut_between_flushes_is_replaced_and_no_flush_fails() {
     let stage = Stage::new().await;
     let receiver = Receiver::new().await;
     stage.subscribe("a", &format!("{}/a", receiver.url)).await;
-    let processor = stage.processor(&[]);
+    // Nothing else is written meanwhile.
+    let processor = stage.processor(&[("STATISTICS_INTERVAL", "1h")]);
     let mut db = stage.database().await;
     for recorded in 1..=3 {
         stage.broker.publish(&[event("Oslo", 0)]);
@@ -101,11 +107,6 @@ async fn a_connection_cut_between_flushes_is_replaced_and_no_flush_fails() {
     let failures = processor.metric("processor_flush_failures_total").await;
     assert_eq!(failures, Some(0.0));
 }
-
-/// Whoever else commits gives the connection back to the pool, which asks it something more.
-const CUT_WRITER: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-    WHERE datname = current_database() AND application_name = 'processor'
-      AND state = 'idle' AND query = 'COMMIT'";
 
 async fn cut_all(db: &mut PgConnection) {
     let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity

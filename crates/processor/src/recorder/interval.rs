@@ -24,8 +24,8 @@ impl Interval {
         }
     }
 
-    /// That of what comes next.
-    pub fn now(&self) -> Duration {
+    /// That of the next flush.
+    pub fn length(&self) -> Duration {
         (self.took * TIMES).clamp(self.shortest, self.shortest * LONGEST)
     }
 
@@ -42,7 +42,7 @@ mod tests {
     fn after(took: u64) -> Duration {
         let mut interval = Interval::new(Duration::from_millis(20));
         interval.flushed(Duration::from_millis(took));
-        interval.now()
+        interval.length()
     }
 
     #[test]
