@@ -104,6 +104,18 @@ impl Collector {
         named
     }
 
+    /// Waits for the one of that id.
+    pub async fn until_told_of(&self, span_id: &[u8]) -> Told {
+        let mut found = None;
+        until(&format!("the span {} is told", hex(span_id)), async || {
+            let mut all = self.all().into_iter();
+            found = all.find(|told| told.span.span_id == span_id);
+            found.is_some()
+        })
+        .await;
+        found.unwrap()
+    }
+
     /// Waits for so many of that name; more are wrong.
     pub async fn until_told(&self, name: &str, count: usize) -> Vec<Told> {
         until(&format!("{count} spans are told: {name}"), async || {

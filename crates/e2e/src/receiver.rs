@@ -52,6 +52,8 @@ pub const ELSEWHERE: &str = "elsewhere";
 /// How it answers.
 struct Manners {
     status: AtomicU16,
+    /// How many it answers with 500 before that.
+    failing: AtomicUsize,
     /// How long it takes, in milliseconds.
     delay_ms: AtomicU64,
     hangs: AtomicBool,
@@ -82,6 +84,7 @@ impl Receiver {
         let inbox = Arc::default();
         let manners = Arc::new(Manners {
             status: AtomicU16::new(200),
+            failing: AtomicUsize::new(0),
             delay_ms: AtomicU64::new(0),
             hangs: AtomicBool::new(false),
             hung: AtomicUsize::new(0),
@@ -107,6 +110,11 @@ impl Receiver {
     /// goes to [`ELSEWHERE`].
     pub fn answer(&self, status: u16) {
         self.manners.status.store(status, Ordering::Relaxed);
+    }
+
+    /// How many of the next it answers with 500, before it answers as ever.
+    pub fn fail(&self, requests: usize) {
+        self.manners.failing.store(requests, Ordering::Relaxed);
     }
 
     /// How long it takes to answer from now on.
@@ -200,10 +208,22 @@ impl Manners {
         if refused.is_some_and(|refused| text.contains(refused)) {
             return StatusCode::UNPROCESSABLE_ENTITY;
         }
+        if self.fails() {
+            return StatusCode::INTERNAL_SERVER_ERROR;
+        }
         match path {
             ELSEWHERE => StatusCode::OK,
             _ => StatusCode::from_u16(self.status.load(Ordering::Relaxed)).unwrap(),
         }
+    }
+
+    /// One of those that it was to fail.
+    fn fails(&self) -> bool {
+        let one_less = |left: usize| left.checked_sub(1);
+        let left = self
+            .failing
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less);
+        left.is_ok()
     }
 }
 
