@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-/// For so many times as long as the last flush took, …
-const TIMES: u32 = 3;
-/// … but for no longer than so many times the shortest.
+/// For so many times as long as the last flush took; with more, waits lengthen each other under load: what comes
+/// in one makes the next flush longer.
+const TIMES: u32 = 2;
+/// … and for no longer than so many times the shortest.
 const LONGEST: u32 = 5;
 
 /// Part of a flush costs the same for few outcomes as for many, and where the machine is busy each of its steps
@@ -46,10 +47,10 @@ mod tests {
     }
 
     #[test]
-    fn it_is_three_times_what_the_last_flush_took_within_bounds() {
+    fn it_is_twice_what_the_last_flush_took_within_bounds() {
         assert_eq!(after(0), Duration::from_millis(20));
         assert_eq!(after(5), Duration::from_millis(20));
-        assert_eq!(after(20), Duration::from_millis(60));
+        assert_eq!(after(20), Duration::from_millis(40));
         assert_eq!(after(60_000), Duration::from_millis(100));
     }
 }
