@@ -53,6 +53,7 @@ const FAN_OUT: [&str; 8] = [
     "added MB",
     "duplicates",
 ];
+
 /// What the columns are.
 const LEGEND: &str = "\
 ready:               from the start of the processor until it owned all partitions and knew all subscriptions
