@@ -14,7 +14,7 @@ export class Receiver {
     this.#port = port;
   }
 
-  /** `{ status, headers, body }`, or a function that makes it of the event. */
+  /** `{ status, headers, body }`, or a function that makes it of the event, at once or later. */
   answers(answer) {
     this.#answer = typeof answer === "function" ? answer : () => answer;
   }
@@ -23,13 +23,13 @@ export class Receiver {
     this.#server = createServer((request, response) => {
       const chunks = [];
       request.on("data", (chunk) => chunks.push(chunk));
-      request.on("end", () => this.#take(request, Buffer.concat(chunks).toString(), response));
+      request.on("end", () => void this.#take(request, Buffer.concat(chunks).toString(), response));
     });
     await new Promise((resolve) => this.#server.listen(this.#port, "127.0.0.1", resolve));
   }
 
-  #take(request, body, response) {
-    const { status, headers = {}, body: text = "" } = this.#answer(body);
+  async #take(request, body, response) {
+    const { status, headers = {}, body: text = "" } = await this.#answer(body);
     const isTest = request.headers["webhook-test"] !== undefined;
     if (status < 300 && !isTest) this.taken.add(request.headers["webhook-id"]);
     response.writeHead(status, headers).end(text);
