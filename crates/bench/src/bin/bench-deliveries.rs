@@ -4,8 +4,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
-use bench::deliveries::case::Choice;
+use anyhow::{Context, bail, ensure};
+use bench::deliveries::case::{Case, Choice};
+use bench::deliveries::figures;
 use bench::deliveries::measure::Bench;
 use bench::deliveries::table::Report;
 use bench::{json, processes};
@@ -66,6 +67,7 @@ async fn main() -> anyhow::Result<()> {
         runs: Vec::new(),
     };
     let cases = config.choice.cases();
+    warm_up(&bench, &cases).await?;
     for round in 1..=config.repeat {
         for case in &cases {
             println!("  {round}: {case}");
@@ -82,4 +84,19 @@ async fn main() -> anyhow::Result<()> {
     println!("also in {}", file.display());
     ensure!(report.is_complete(), "deliveries are missing");
     Ok(())
+}
+
+/// Runs the case of the smallest fan-out, which has the most events for its deliveries, and forgets
+/// its figures: a broker that has just been started compiles its way, which would be charged to
+/// whichever case comes first.
+async fn warm_up(bench: &Bench, cases: &[Case]) -> anyhow::Result<()> {
+    let Some(case) = cases.iter().min_by_key(|case| case.fan_out) else {
+        return Ok(());
+    };
+    println!("  warming up: {case}");
+    let run = bench.case(*case, None).await.context("warming up")?;
+    match run.result {
+        figures::Result::Figures(_) => Ok(()),
+        figures::Result::Missing(count) => bail!("{count} deliveries are missing, warming up"),
+    }
 }
