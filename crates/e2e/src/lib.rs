@@ -17,4 +17,5 @@ pub mod load;
 pub mod log;
 pub mod program;
 pub mod receiver;
+pub mod relay;
 pub mod stage;

@@ -2,6 +2,7 @@
 
 use e2e::load::{EVENTS, Load, PER_KILL};
 use e2e::receiver::Receiver;
+use e2e::relay::Relay;
 use e2e::stage::{Stage, until};
 use sqlx::{Connection, PgConnection};
 
@@ -20,6 +21,9 @@ const BLOCKED: &str = "SELECT count(*) FROM pg_stat_activity
 const CUT_WRITER: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
     WHERE datname = current_database() AND application_name = 'processor'
       AND state = 'idle' AND query = 'COMMIT'";
+
+/// The end of what is sent to end a transaction.
+const COMMIT: &[u8] = b"COMMIT\0";
 
 /// How far it is settled, and how many attempts are recorded.
 async fn written(stage: &Stage) -> (usize, i64) {
@@ -84,25 +88,43 @@ async fn connections_cut_again_and_again_cost_nothing() {
 #[tokio::test]
 async fn a_connection_cut_between_flushes_is_replaced_and_no_flush_fails() {
     let stage = Stage::new().await;
+    let mut db = stage.database().await;
+    replaces_its_connection(&stage, &stage.database_url, async || {
+        let cut = sqlx::query(CUT_WRITER).execute(&mut db).await.unwrap();
+        cut.rows_affected() > 0
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_connection_gone_silent_between_flushes_is_replaced_and_no_flush_fails() {
+    let stage = Stage::new().await;
+    let relay = Relay::to(&stage.database_url).await;
+    replaces_its_connection(&stage, &relay.url, async || relay.silence(COMMIT) > 0).await;
+}
+
+/// A processor records one event after the other, and in between loses the connection that wrote, once
+/// `lose` finds it.
+async fn replaces_its_connection(
+    stage: &Stage,
+    database_url: &str,
+    mut lose: impl AsyncFnMut() -> bool,
+) {
     let receiver = Receiver::new().await;
     stage.subscribe("a", &format!("{}/a", receiver.url)).await;
     // Nothing else is written meanwhile.
-    let processor = stage.processor(&[("STATISTICS_INTERVAL", "1h")]);
-    let mut db = stage.database().await;
+    let settings = [
+        ("DATABASE_URL", database_url),
+        ("STATISTICS_INTERVAL", "1h"),
+    ];
+    let processor = stage.processor(&settings);
     for recorded in 1..=3 {
         stage.broker.publish(&[event("Oslo", 0)]);
         until("it is recorded", async || {
-            written(&stage).await.1 == recorded
+            written(stage).await.1 == recorded
         })
         .await;
-        until(
-            "the connection that wrote it is idle, and cut",
-            async || {
-                let cut = sqlx::query(CUT_WRITER).execute(&mut db).await.unwrap();
-                cut.rows_affected() > 0
-            },
-        )
-        .await;
+        until("the connection that wrote is lost", &mut lose).await;
     }
     let failures = processor.metric("processor_flush_failures_total").await;
     assert_eq!(failures, Some(0.0));
