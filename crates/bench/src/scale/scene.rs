@@ -141,14 +141,14 @@ impl Scene {
         replicas: u32,
     ) -> anyhow::Result<Duration> {
         let began = Instant::now();
-        let stages = std::iter::once(&self.stage).chain(&self.others);
-        for (at, stage) in stages.enumerate() {
+        let mut started = Vec::new();
+        for (at, stage) in self.stages().enumerate() {
             for n in 1..=replicas {
                 let name = format!("{name}-{at}-{n}");
-                let started = processor(None, (&scale.directory, &name), stage, &[])?;
-                self.processors.push(started);
+                started.push(processor(None, (&scale.directory, &name), stage, &[])?);
             }
         }
+        self.processors.append(&mut started);
         while !self.are_owned(replicas).await? {
             self.check()?;
             ensure!(

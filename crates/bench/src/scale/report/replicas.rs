@@ -9,13 +9,14 @@ use super::super::scene::Backlog;
 /// They deliver at least this share of what the processors of the machine allow.
 const SHARE: f64 = 0.8;
 
-const HEAD: [&str; 10] = [
+const HEAD: [&str; 11] = [
     "replicas",
     "deliveries/s",
     "CPU µs/delivery",
     "x one",
     "apart",
     "CPU µs/delivery",
+    "x apart",
     "of what cores allow",
     "CPU % in use",
     "others' CPU %",
@@ -50,6 +51,7 @@ fn cells_of(row: &Replicas, it: &Backlog, one: &Replicas) -> Vec<String> {
         or_dash(one_per_second.map(|one| it.drained.per_second / one)),
         apart.map_or_else(dash, |it| format!("{:.0}", it.drained.per_second)),
         apart.map_or_else(dash, |it| format!("{:.1}", it.drained.cpu_micros.processor)),
+        or_dash(apart.map(|apart| it.drained.per_second / apart.drained.per_second)),
         or_dash(share_of_allowed(row, one)),
         format!("{:.0}", it.drained.busy_percent),
         percent(it.drained.others_percent),
