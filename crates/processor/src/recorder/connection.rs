@@ -20,8 +20,8 @@ const BEGINNING: Duration = Duration::from_secs(9);
 /// How long one transaction may take after that.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// After how long it is given back, so that the pool can close it and open others: elsewhere, if a name has come
-/// to mean another server.
+/// After how long it is given back and not used again, so that the pool can close it and open others: elsewhere,
+/// if a name has come to mean another server.
 const KEPT_FOR: Duration = Duration::from_mins(5);
 
 /// The pool asks whether a connection lives when it lends it, and again when it has it back: that would be
@@ -49,7 +49,10 @@ impl Connection {
     /// # Errors
     /// That Postgres fails or takes too long; whether it was committed then is not known.
     pub async fn commit(&mut self, flush: &Flush<'_>) -> anyhow::Result<Vec<i32>> {
-        if let Some((mut connection, since)) = self.kept.take() {
+        self.pulse.step_within("beginning to write", BEGINNING);
+        let kept = self.kept.take();
+        if let Some((mut connection, since)) = kept.filter(|(_, since)| since.elapsed() < KEPT_FOR)
+        {
             match self.try_on(&mut connection, flush).await {
                 Ok(committed) => return self.end(connection, since, committed),
                 // Nothing of the flush was sent: as if it had not been kept.
@@ -80,7 +83,6 @@ impl Connection {
         connection: &mut PgConnection,
         flush: &Flush<'_>,
     ) -> anyhow::Result<anyhow::Result<Vec<i32>>> {
-        self.pulse.step_within("beginning to write", BEGINNING);
         let beginning = timeout(ANSWER_TIMEOUT, connection.begin()).await;
         let transaction = beginning
             .context("there is no answer")
@@ -103,7 +105,7 @@ impl Connection {
     ) -> anyhow::Result<Vec<i32>> {
         if committed.is_err() {
             connection.close_on_drop();
-        } else if since.elapsed() < KEPT_FOR {
+        } else {
             self.kept = Some((connection, since));
         }
         committed
