@@ -42,9 +42,9 @@ impl Relay {
         let (rest, place) = database_url.split_once('@').unwrap();
         let (server, name) = place.split_once('/').unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        // In the clear: it is read along.
-        let place = listener.local_addr().unwrap();
-        let url = format!("{rest}@{place}/{name}?sslmode=disable");
+        let address = listener.local_addr().unwrap();
+        // In the clear, for what is said is read along.
+        let url = format!("{rest}@{address}/{name}?sslmode=disable");
         let lines = Lines::default();
         let mut relaying = JoinSet::new();
         relaying.spawn(relay(listener, server.to_owned(), Arc::clone(&lines)));
@@ -55,7 +55,8 @@ impl Relay {
         }
     }
 
-    /// Lets those fall silent on which that was the last that the program said, and answered; how many.
+    /// Silences each connection on which the last that the program said ended with `last` and has been answered.
+    /// How many there were.
     pub fn silence(&self, last: &[u8]) -> usize {
         let lines = self.lines.lock().unwrap();
         let mut silenced = 0;

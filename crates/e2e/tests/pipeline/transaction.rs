@@ -1,6 +1,8 @@
 //! The recorder's transaction, interrupted where it hurts: all of it is written, or none.
 
 use e2e::load::{EVENTS, Load, PER_KILL};
+use e2e::log::Log;
+use e2e::program::Program;
 use e2e::receiver::Receiver;
 use e2e::relay::Relay;
 use e2e::stage::{Stage, until};
@@ -17,13 +19,17 @@ const BLOCKED: &str = "SELECT count(*) FROM pg_stat_activity
     WHERE datname = current_database() AND application_name = 'processor'
       AND wait_event_type = 'Lock'";
 
-/// Ends the connection that wrote: whoever else commits gives the connection back to the pool, which asks it something more.
+/// Ends the connections that committed last and do nothing now: that of the recorder is one of them.
 const CUT_WRITER: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
     WHERE datname = current_database() AND application_name = 'processor'
       AND state = 'idle' AND query = 'COMMIT'";
 
-/// The end of what is sent to end a transaction.
+/// The end of what is sent to end a transaction. The pool asks of what it has back whether it lives, so it is the last of
+/// what the recorder sent, which keeps its connection.
 const COMMIT: &[u8] = b"COMMIT\0";
+
+/// What the recorder says of it.
+const REPLACED: &str = "the connection for outcomes is gone; taking another";
 
 /// How far it is settled, and how many attempts are recorded.
 async fn written(stage: &Stage) -> (usize, i64) {
@@ -103,8 +109,8 @@ async fn a_connection_gone_silent_between_flushes_is_replaced_and_no_flush_fails
     replaces_its_connection(&stage, &relay.url, async || relay.silence(COMMIT) > 0).await;
 }
 
-/// A processor records one event after the other, and in between loses the connection that wrote, once
-/// `lose` finds it.
+/// A processor records one event after the other, and in between loses the connection that wrote, once `lose`
+/// finds one.
 async fn replaces_its_connection(
     stage: &Stage,
     database_url: &str,
@@ -112,20 +118,30 @@ async fn replaces_its_connection(
 ) {
     let receiver = Receiver::new().await;
     stage.subscribe("a", &format!("{}/a", receiver.url)).await;
-    // Nothing else is written meanwhile.
-    let settings = [
+    let (log, operations) = (Log::new(), stage.operations_topic());
+    let mut settings = stage.settings();
+    settings.extend([
         ("DATABASE_URL", database_url),
+        ("KAFKA_GROUP", &*stage.broker.topic),
+        ("OPERATIONS_TOPIC", &*operations),
+        // Little else is written meanwhile.
         ("STATISTICS_INTERVAL", "1h"),
-    ];
-    let processor = stage.processor(&settings);
-    for recorded in 1..=3 {
+        ("RUST_LOG", "processor=info"),
+    ]);
+    let processor = Program::start_logged("processor", "PROCESSOR_ADMIN_LISTEN", &settings, &log);
+    let replaced = || log.text().matches(REPLACED).count();
+    let (mut recorded, wanted) = (0, 3);
+    // What was lost may have been another's, that had just committed.
+    while replaced() < wanted && recorded < 10 {
+        recorded += 1;
         stage.broker.publish(&[event("Oslo", 0)]);
         until("it is recorded", async || {
             written(stage).await.1 == recorded
         })
         .await;
-        until("the connection that wrote is lost", &mut lose).await;
+        until("a connection is lost", &mut lose).await;
     }
+    assert!(replaced() >= wanted, "{}", log.text());
     let failures = processor.metric("processor_flush_failures_total").await;
     assert_eq!(failures, Some(0.0));
 }
