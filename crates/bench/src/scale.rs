@@ -54,7 +54,7 @@ pub struct Sizes {
     /// How many subscriptions want the one event.
     #[arg(long, default_value_t = 100_000, value_parser = value_parser!(u32).range(1000..=1_000_000))]
     pub fan_out: u32,
-    /// How many replicas there are, in turn; each is held against the fewest right before it.
+    /// How many replicas there are, in turn; each line is held against the last of the fewest before it.
     #[arg(long, value_delimiter = ',', default_values_t = [1, 2, 4], value_parser = value_parser!(u32).range(1..=12))]
     pub replicas: Vec<u32>,
     /// How many events the replicas share; ten subscriptions want each.

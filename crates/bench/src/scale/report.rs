@@ -61,7 +61,7 @@ MB:                  10^6 bytes of the processor; per 10,000: beside none
 CPU µs:              the processor's, all replicas together; others' CPU: what programs had that are no part of this
 apart:               as many processors, each with its part on a topic and a database of its own, all together
 x apart:             of the rate of these
-x one:               of the rate of the fewest replicas, in their last line before it
+x one:               of the rate of the fewest replicas, in their last line before it, or their first
 of what cores allow: of that rate, times the replicas, but no more than what it left of the machine
 ";
 
