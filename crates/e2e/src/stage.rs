@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::broker::Broker;
+use crate::log::Log;
 use crate::program::Program;
 
 /// How long anything is waited for; no test waits that long unless it fails.
@@ -20,6 +21,9 @@ const LOOK: Duration = Duration::from_millis(50);
 
 /// The shortest session timeout a broker allows by default.
 const SESSION_TIMEOUT: &str = "6s";
+
+/// Where a processor is told what to listen at.
+const PROCESSOR_LISTEN: &str = "PROCESSOR_ADMIN_LISTEN";
 
 /// How many outcomes one flush takes here: it bounds what a kill may repeat.
 pub const FLUSH_OUTCOMES: usize = 200;
@@ -77,6 +81,24 @@ impl Stage {
 
     /// A processor that flushes little at a time, with those settings besides.
     pub fn processor(&self, settings: &[(&str, &str)]) -> Program {
+        self.processor_by(settings, |all| {
+            Program::start("processor", PROCESSOR_LISTEN, all, &[])
+        })
+    }
+
+    /// Likewise, and keeps what it says at that level; `RUST_LOG` has the syntax.
+    pub fn processor_logged(&self, level: &str, settings: &[(&str, &str)], log: &Log) -> Program {
+        let settings = [settings, &[("RUST_LOG", level)]].concat();
+        self.processor_by(&settings, |all| {
+            Program::start_logged("processor", PROCESSOR_LISTEN, all, log)
+        })
+    }
+
+    fn processor_by(
+        &self,
+        settings: &[(&str, &str)],
+        start: impl FnOnce(&[(&str, &str)]) -> Program,
+    ) -> Program {
         let (flush, in_flight) = (FLUSH_OUTCOMES.to_string(), IN_FLIGHT.to_string());
         let operations = self.operations_topic();
         let mut all = self.settings();
@@ -89,7 +111,7 @@ impl Stage {
             ("LEASE", "20s"),
         ]);
         all.extend_from_slice(settings);
-        Program::start("processor", "PROCESSOR_ADMIN_LISTEN", &all, &[])
+        start(&all)
     }
 
     /// What every program here is told.

@@ -148,7 +148,7 @@ impl Scene {
                 started.push(processor(None, (&scale.directory, &name), stage, &[])?);
             }
         }
-        self.processors.append(&mut started);
+        self.processors.extend(started);
         while !self.are_owned(replicas).await? {
             self.check()?;
             ensure!(

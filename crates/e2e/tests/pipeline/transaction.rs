@@ -2,7 +2,6 @@
 
 use e2e::load::{EVENTS, Load, PER_KILL};
 use e2e::log::Log;
-use e2e::program::Program;
 use e2e::receiver::Receiver;
 use e2e::relay::Relay;
 use e2e::stage::{Stage, until};
@@ -24,8 +23,8 @@ const CUT_WRITER: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
     WHERE datname = current_database() AND application_name = 'processor'
       AND state = 'idle' AND query = 'COMMIT'";
 
-/// The end of what is sent to end a transaction. The pool asks of what it has back whether it lives, so it is the last of
-/// what the recorder sent, which keeps its connection.
+/// The end of what is sent to end a transaction. The pool asks of what it has back whether it lives, so on a connection
+/// that is kept it is the last, and on others it is not.
 const COMMIT: &[u8] = b"COMMIT\0";
 
 /// What the recorder says of it.
@@ -118,17 +117,13 @@ async fn replaces_its_connection(
 ) {
     let receiver = Receiver::new().await;
     stage.subscribe("a", &format!("{}/a", receiver.url)).await;
-    let (log, operations) = (Log::new(), stage.operations_topic());
-    let mut settings = stage.settings();
-    settings.extend([
+    let log = Log::new();
+    // Little else is written meanwhile.
+    let settings = [
         ("DATABASE_URL", database_url),
-        ("KAFKA_GROUP", &*stage.broker.topic),
-        ("OPERATIONS_TOPIC", &*operations),
-        // Little else is written meanwhile.
         ("STATISTICS_INTERVAL", "1h"),
-        ("RUST_LOG", "processor=info"),
-    ]);
-    let processor = Program::start_logged("processor", "PROCESSOR_ADMIN_LISTEN", &settings, &log);
+    ];
+    let processor = stage.processor_logged("processor=info", &settings, &log);
     let replaced = || log.text().matches(REPLACED).count();
     let (mut recorded, wanted) = (0, 3);
     // What was lost may have been another's, that had just committed.
