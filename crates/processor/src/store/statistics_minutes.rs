@@ -23,10 +23,12 @@ pub async fn days(db: impl PgExecutor<'_>) -> sqlx::Result<Vec<NaiveDate>> {
 /// Makes the partition of a day (UTC). Fails while the default partition holds rows of that day.
 pub async fn add_day(db: impl PgExecutor<'_>, day: NaiveDate) -> sqlx::Result<()> {
     let next = day + Days::new(1);
-    // Minutes that are written again and again, as long as they last, find room beside them.
+    // Minutes that are written again and again, as long as they last, find room beside them; what is
+    // dead of them is cleared away as it is of the hours and days.
     let sql = format!(
         "CREATE TABLE IF NOT EXISTS statistics_minutes_{} PARTITION OF statistics_minutes \
-         FOR VALUES FROM ('{day} 00:00:00+00') TO ('{next} 00:00:00+00') WITH (fillfactor = 80)",
+         FOR VALUES FROM ('{day} 00:00:00+00') TO ('{next} 00:00:00+00') \
+         WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_cost_delay = 0)",
         day.format("%Y%m%d"),
     );
     // A name cannot be a parameter; this one is made of a date.
