@@ -140,19 +140,42 @@ pub struct Behind {
 }
 
 impl Behind {
+    /// Whether it got all, and the others too.
+    pub fn is_complete(&self) -> bool {
+        let Others {
+            paused,
+            catching_up,
+        } = &self.others;
+        self.progress.missing + paused.missing() + catching_up.missing() == 0
+    }
+
     fn meets(&self) -> bool {
         let is_near = self
             .others
             .ratio()
             .is_some_and(|ratio| ratio <= GOAL_P99_RATIO);
-        is_near && self.progress.missing == 0
+        is_near && self.is_complete()
     }
-}
 
-impl fmt::Display for Behind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    /// What there is to say where something is missing.
+    fn missing(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Others {
+            paused,
+            catching_up,
+        } = &self.others;
+        let missing = [
+            ("it", self.progress.missing),
+            ("the others, while it is paused", paused.missing()),
+            ("the others, while it catches up", catching_up.missing()),
+        ];
+        missing
+            .iter()
+            .filter(|(_, count)| *count > 0)
+            .try_for_each(|(who, count)| writeln!(f, "  {who}: {count} MISSING"))
+    }
+
+    fn figures(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (progress, others) = (&self.progress, &self.others);
-        writeln!(f, "one subscription {} events behind", self.events)?;
         writeln!(
             f,
             "  the others, while it is paused:  {}",
@@ -169,31 +192,34 @@ impl fmt::Display for Behind {
         )?;
         writeln!(
             f,
-            "  it got {} in {:.1} s ({:.0}/s) beside the load; {}, {} repeated",
+            "  it got {} in {:.1} s ({:.0}/s) beside the load; all of it in {:.1} s, {} repeated",
             progress.measured,
             progress.seconds,
             per_second(progress.measured, progress.seconds),
-            arrived(self),
+            progress.total_seconds,
             progress.duplicates,
         )?;
         writeln!(
             f,
             "  left: {} pending, {} cursors; memory at most {} MiB ({} MiB before), {:.2} cores",
             self.pending, self.cursors, self.peak_memory_mib, self.paused_memory_mib, self.cores,
-        )?;
+        )
+    }
+}
+
+impl fmt::Display for Behind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "one subscription {} events behind", self.events)?;
+        if self.is_complete() {
+            self.figures(f)?;
+        } else {
+            self.missing(f)?;
+        }
         let met = if self.meets() { "met" } else { "MISSED" };
         writeln!(
             f,
             "goal p99 at most {GOAL_P99_RATIO} x, nothing missing: {met}"
         )
-    }
-}
-
-fn arrived(behind: &Behind) -> String {
-    let progress = &behind.progress;
-    match progress.missing {
-        0 => format!("all of it in {:.1} s", progress.total_seconds),
-        missing => format!("{missing} MISSING after {:.1} s", progress.total_seconds),
     }
 }
 
@@ -321,6 +347,10 @@ mod tests {
                 cores: 0.5,
             };
             assert_eq!(behind.to_string().ends_with(": met\n"), met, "{behind}");
+            let is_complete = events == 1;
+            assert_eq!(behind.is_complete(), is_complete);
+            assert_eq!(behind.to_string().contains("p99 ratio"), is_complete);
+            assert_eq!(behind.to_string().contains("it: 1 MISSING"), !is_complete);
         }
     }
 }

@@ -56,6 +56,16 @@ pub enum Judged {
     Complete(Healthy),
 }
 
+impl Judged {
+    /// How many never came.
+    pub const fn missing(&self) -> usize {
+        match self {
+            Self::Missing(count) => *count,
+            Self::Complete(_) => 0,
+        }
+    }
+}
+
 /// Judges a case, and gives its latencies in microseconds. `healthy` says whether an event is for a
 /// healthy receiver.
 pub fn judge(

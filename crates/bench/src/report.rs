@@ -153,6 +153,12 @@ impl Report {
         }
     }
 
+    /// Whether nothing is missing in any of its cases.
+    pub fn is_complete(&self) -> bool {
+        let rows = self.rows.iter().all(|row| row.judged.missing() == 0);
+        rows && self.behind.as_ref().is_none_or(Behind::is_complete)
+    }
+
     /// The table, a line a case, and whether the goals are met.
     pub fn table(&self) -> String {
         let mut lines = vec![HEAD.map(String::from).to_vec()];
@@ -269,14 +275,17 @@ mod tests {
         }
     }
 
-    fn table(rows: Vec<Row>) -> String {
-        let report = Report {
+    fn report(rows: Vec<Row>) -> Report {
+        Report {
             subscriptions: 2000,
             seconds: 40,
             rows,
             behind: None,
-        };
-        report.table()
+        }
+    }
+
+    fn table(rows: Vec<Row>) -> String {
+        report(rows).table()
     }
 
     #[test]
@@ -288,6 +297,15 @@ mod tests {
             ["30", "%", "mixed", "5", "MISSING"]
         );
         assert!(table.contains("MISSED by: 30 % mixed"));
+    }
+
+    #[test]
+    fn a_report_is_complete_where_no_case_misses_anything() {
+        for (missing, is_complete) in [(0, true), (1, false)] {
+            let mut rows = vec![row("none bad", 0, complete(100.0, 10.0))];
+            rows.extend((0..missing).map(|_| row("bad", 30, Judged::Missing(1))));
+            assert_eq!(report(rows).is_complete(), is_complete);
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use bench::case::{Case, Since, cases};
 use bench::figures::Latencies;
 use bench::json;
@@ -85,6 +85,7 @@ async fn main() -> anyhow::Result<()> {
     json::write(&file, &report)?;
     print!("\n{report}");
     println!("also in {}", file.display());
+    ensure!(report.is_complete(), "deliveries are missing");
     Ok(())
 }
 
