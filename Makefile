@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 .PHONY: help infra-start infra-stop infra-status run-system run-api run-processor run-webhook \
 	demo test test-console bench bench-console bench-core bench-isolation bench-record bench-scale bench-stats \
-	soak sqlx-check fmt lint ci
+	profile soak sqlx-check fmt lint ci
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -59,6 +59,9 @@ bench-scale: ## Measure what more subscriptions, a fan-out to all and more repli
 
 bench-stats: ## Measure what the statistics cost, to ask for and to count (ARGS="--attempts 10000000 --plans")
 	@scripts/bench stats $(ARGS)
+
+profile: ## Show where the processor's time goes while it drains a topic, as perf sees it
+	@scripts/profile
 
 soak: ## Look for an hour at what grows under a steady load with a few dead receivers (ARGS="--minutes 180")
 	@scripts/bench soak $(ARGS)
