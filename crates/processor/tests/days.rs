@@ -1,4 +1,4 @@
-//! The partitions of `attempts` on a real Postgres, at times that the tests say.
+//! The partitions of `attempts` on a real Postgres, at times that the tests say; and a day of `statistics_minutes`.
 
 #![allow(
     clippy::unwrap_used,
@@ -7,9 +7,10 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use common::store::attempts::days;
 use processor::maintenance::keep_days;
+use processor::store::statistics_minutes;
 use sqlx::PgPool;
 use tokio::task::JoinSet;
 use uuid::Uuid;
@@ -108,4 +109,18 @@ async fn a_day_is_made_while_its_rows_are_being_written(db: PgPool) {
         }
     }
     assert_eq!(count(&db, "SELECT count(*) FROM attempts").await, 2400);
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn what_is_dead_of_a_day_of_minutes_is_cleared_away_as_it_is_of_the_hours(db: PgPool) {
+    let day = NaiveDate::from_ymd_opt(2026, 1, 2).unwrap();
+    statistics_minutes::add_day(&db, day).await.unwrap();
+    let options = async |table: &str| -> Option<Vec<String>> {
+        let sql = "SELECT reloptions FROM pg_class WHERE relname = $1";
+        let found = sqlx::query_scalar(sql).bind(table).fetch_one(&db).await;
+        found.unwrap()
+    };
+    let of_hours = options("statistics_hours").await;
+    assert!(of_hours.is_some());
+    assert_eq!(options("statistics_minutes_20260102").await, of_hours);
 }
