@@ -6,7 +6,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::figures::{Arrivals, Judged, Late, Timetable, judge};
+use crate::figures::{Arrivals, Healthy, Judged, Timetable, judge};
 
 /// The goal: the p99 of the others is at most so many times that of the reference.
 const GOAL_P99_RATIO: f64 = 2.0;
@@ -111,7 +111,16 @@ impl Others {
 
     /// How the p99 compares; nothing where something is missing.
     pub fn ratio(&self) -> Option<f64> {
-        Some(late(&self.catching_up)?.p99_ms / late(&self.paused)?.p99_ms)
+        self.complete().map(ratio)
+    }
+
+    fn complete(&self) -> Option<[&Healthy; 2]> {
+        match (&self.paused, &self.catching_up) {
+            (Judged::Complete(paused), Judged::Complete(catching_up)) => {
+                Some([paused, catching_up])
+            }
+            _ => None,
+        }
     }
 }
 
@@ -142,11 +151,14 @@ pub struct Behind {
 impl Behind {
     /// Whether it got all, and the others too.
     pub fn is_complete(&self) -> bool {
-        let Others {
-            paused,
-            catching_up,
-        } = &self.others;
-        self.progress.missing + paused.missing() + catching_up.missing() == 0
+        self.complete().is_some()
+    }
+
+    /// The others, while it is paused and while it catches up, where nothing is missing.
+    fn complete(&self) -> Option<[&Healthy; 2]> {
+        self.others
+            .complete()
+            .filter(|_| self.progress.missing == 0)
     }
 
     fn meets(&self) -> bool {
@@ -174,21 +186,16 @@ impl Behind {
             .try_for_each(|(who, count)| writeln!(f, "  {who}: {count} MISSING"))
     }
 
-    fn figures(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (progress, others) = (&self.progress, &self.others);
-        writeln!(
-            f,
-            "  the others, while it is paused:  {}",
-            said(&others.paused)
-        )?;
-        let catching_up = said(&others.catching_up);
+    fn figures(&self, others: [&Healthy; 2], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let progress = &self.progress;
+        let [paused, catching_up] = others.map(said);
+        writeln!(f, "  the others, while it is paused:  {paused}")?;
         writeln!(f, "  the others, while it catches up: {catching_up}")?;
-        let ratio = others.ratio().map(|ratio| format!("{ratio:.2}"));
         let [paused, catching_up] = self.acknowledged_p99_ms;
         writeln!(
             f,
-            "  p99 ratio: {}; acks p99 {paused:.1} ms, then {catching_up:.1} ms",
-            ratio.as_deref().unwrap_or("-")
+            "  p99 ratio: {:.2}; acks p99 {paused:.1} ms, then {catching_up:.1} ms",
+            ratio(others)
         )?;
         writeln!(
             f,
@@ -210,10 +217,9 @@ impl Behind {
 impl fmt::Display for Behind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "one subscription {} events behind", self.events)?;
-        if self.is_complete() {
-            self.figures(f)?;
-        } else {
-            self.missing(f)?;
+        match self.complete() {
+            Some(others) => self.figures(others, f)?,
+            None => self.missing(f)?,
         }
         let met = if self.meets() { "met" } else { "MISSED" };
         writeln!(
@@ -223,21 +229,15 @@ impl fmt::Display for Behind {
     }
 }
 
-fn said(judged: &Judged) -> String {
-    match judged {
-        Judged::Missing(missing) => format!("{missing} MISSING"),
-        Judged::Complete(healthy) => format!(
-            "p50 {:.1} ms, p99 {:.1} ms, {:.2} % in time, {} repeated",
-            healthy.late.p50_ms, healthy.late.p99_ms, healthy.in_time_percent, healthy.duplicates
-        ),
-    }
+fn said(healthy: &Healthy) -> String {
+    format!(
+        "p50 {:.1} ms, p99 {:.1} ms, {:.2} % in time, {} repeated",
+        healthy.late.p50_ms, healthy.late.p99_ms, healthy.in_time_percent, healthy.duplicates
+    )
 }
 
-fn late(judged: &Judged) -> Option<Late> {
-    match judged {
-        Judged::Missing(_) => None,
-        Judged::Complete(healthy) => Some(healthy.late),
-    }
+fn ratio([paused, catching_up]: [&Healthy; 2]) -> f64 {
+    catching_up.late.p99_ms / paused.late.p99_ms
 }
 
 fn seconds(from: u64, until: u64) -> f64 {
